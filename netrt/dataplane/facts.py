@@ -1,0 +1,30 @@
+"""What must be known of the host in order to decide and compile: values only; the kernel room gathers them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """A socket of a host process that has a port: `ip` is `0.0.0.0` or `::` for all addresses (`::` may take IPv4 too, then
+    `dual`); `owner` is "nginx (pid 812)" or empty where it could not be found."""
+
+    protocol: str
+    ip: str
+    port: int
+    dual: bool = False
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """`mtu` of the route to the outside (1500 where there is none); `routes`: destinations (CIDR, no defaults) of all routes
+    and addresses of the host that are not ours; `addresses`: all its own addresses, without prefix; `raised`: the families (4, 6)
+    whose forwarding is off, or was turned on by us since boot."""
+
+    mtu: int = 1500
+    routes: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    raised: frozenset[int] = frozenset()
+    listeners: tuple[Listener, ...] = ()

@@ -1,0 +1,54 @@
+"""A set of kernel objects: what a host's kernel should hold, or what it was seen to hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from netrt.dataplane.objects import Key, Object
+from netrt.errors import Conflict
+
+T = TypeVar("T", bound=Object)
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """Objects by key. A HostState is never changed."""
+
+    objects: Mapping[Key, Object] = field(default_factory=dict)
+
+    @staticmethod
+    def of(*groups: Iterable[Object]) -> HostState:
+        """All objects of the groups. The same object twice is fine; two that differ under one key raise Conflict."""
+        objects: dict[Key, Object] = {}
+        for group in groups:
+            for thing in group:
+                held = objects.setdefault(thing.key, thing)
+                if held != thing:
+                    raise Conflict(f"two different things are wanted as {' '.join(thing.key)}")
+        return HostState(objects)
+
+    def __iter__(self) -> Iterator[Object]:
+        return iter(self.objects.values())
+
+    def __len__(self) -> int:
+        return len(self.objects)
+
+    def all(self, kind: type[T]) -> Iterator[T]:
+        """The objects of one class."""
+        return (thing for thing in self.objects.values() if isinstance(thing, kind))
+
+    def get(self, kind: type[T], *key: str) -> T | None:
+        """The object with this key, if it is there and of this class."""
+        thing = self.objects.get(key)
+        return thing if isinstance(thing, kind) else None
+
+    def replaced(self, removed: Iterable[Key] = (), added: Iterable[Object] = ()) -> HostState:
+        """Without some keys, then with some objects (which replace those of the same key)."""
+        objects = dict(self.objects)
+        for key in removed:
+            objects.pop(key, None)
+        for thing in added:
+            objects[thing.key] = thing
+        return HostState(objects)

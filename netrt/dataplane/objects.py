@@ -1,0 +1,151 @@
+"""Kernel objects as values.
+
+Rule 1: every object has a `key` that says which one it is; two objects with one key are two states of the same thing.
+Rule 2: an attribute stands here only if the kernel room both sets and reads it, for what is not observed is not repaired.
+Rule 3: `netns` is the path of a sandbox, or HOST for the host's own namespace.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+HOST = ""
+"""The `netns` of the host itself."""
+
+MARK = "netrt:"
+"""Every link of ours in the host's namespace has an ifalias that begins so."""
+
+ROUTE_PROTOCOL = 78
+"""The `proto` of every route of ours (rtm_protocol; /etc/iproute2/rt_protos leaves it free)."""
+
+PIN_DIRECTORY = "/run/netns"
+PIN_PREFIX = "netrt-"
+
+Key = tuple[str, ...]
+
+
+class LinkKind(enum.StrEnum):
+    """Kinds of links, by the kernel's IFLA_INFO_KIND."""
+
+    BRIDGE = "bridge"
+    VETH = "veth"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """A network namespace that we made, kept by a bind mount at `path`, with its loopback up."""
+
+    path: str
+
+    @property
+    def key(self) -> Key:
+        return "pin", self.path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A network interface.
+
+    `mac` is empty where nothing depends on it (the host's end of a veth pair); `alias` is our mark, empty inside a sandbox;
+    `master` is a bridge in the same namespace; `isolated` is the bridge port flag: isolated ports do not reach each other;
+    `peer` is the other end of a veth pair as (netns, name).
+    """
+
+    netns: str
+    name: str
+    kind: LinkKind
+    mac: str = ""
+    mtu: int = 1500
+    up: bool = True
+    alias: str = ""
+    master: str = ""
+    isolated: bool = False
+    peer: tuple[str, str] | None = None
+
+    @property
+    def key(self) -> Key:
+        return "link", self.netns, self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """An address with its prefix length on a link (`10.1.0.1/24`), usable at once (IPv6: without duplicate detection)."""
+
+    netns: str
+    link: str
+    address: str
+
+    @property
+    def key(self) -> Key:
+        return "address", self.netns, self.link, self.address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A unicast route of protocol ROUTE_PROTOCOL in the main table. `dst` is CIDR (`0.0.0.0/0`, `::/0` for the default)."""
+
+    netns: str
+    dst: str
+    via: str
+    link: str
+
+    @property
+    def key(self) -> Key:
+        return "route", self.netns, self.dst
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sysctl:
+    """A value below /proc/sys in the view of one namespace. `name` is a path (`net/ipv4/conf/eth0/route_localnet`), for
+    interface names may hold dots. Per-link ones die with their link; others are only ever raised, never lowered."""
+
+    netns: str
+    name: str
+    value: str
+
+    @property
+    def key(self) -> Key:
+        return "sysctl", self.netns, self.name
+
+
+PUBLISHING_SETS = frozenset({"ports4", "ports6", "ports4_at", "ports6_at", "ranges4", "ranges6"})
+"""The maps that lead the outside to a container. They are filled last and emptied first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Element:
+    """An element of a set (`value` empty) or map in our table of family `table` (`inet` or `bridge`).
+
+    `at` and `value` are the parts of a concatenation in nft's own canonical text: `("tcp", "8080")`, `("10.1.0.2", "80")`,
+    an interval as `8080-8090` or `10.1.0.0/24`, interface names without quotes.
+    """
+
+    table: str
+    set: str
+    at: tuple[str, ...]
+    value: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        return "element", self.table, self.set, *self.at
+
+    @property
+    def publishes(self) -> bool:
+        return self.set in PUBLISHING_SETS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skeleton:
+    """Our nftables tables without their elements. `seal` is a hash of `text`; it sits in the comment of table `inet netrt`, so
+    that a new process knows what is loaded. The text of a seen one is empty: seals are compared."""
+
+    seal: str
+    text: str = field(default="", compare=False, repr=False)
+
+    @property
+    def key(self) -> Key:
+        return ("skeleton",)
+
+
+Object = Pin | Link | Address | Route | Sysctl | Element | Skeleton

@@ -1,0 +1,231 @@
+"""One class for each kernel operation, as values: they can be printed, counted, sorted and replayed.
+
+What an operation does to a host stands in `step`; how it is done stands in the kernel room; in which order, in `diff`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netrt.dataplane.objects import HOST, Address, Element, Link, Pin, Route, Skeleton, Sysctl
+
+
+def _inside(netns: str) -> str:
+    return "" if netns == HOST else f" in {netns.rpartition('/')[2]}"
+
+
+@dataclass(frozen=True, slots=True)
+class PinNamespace:
+    """Make a network namespace with its loopback up, and keep it by a bind mount."""
+
+    pin: Pin
+
+    def describe(self) -> str:
+        return f"make namespace {self.pin.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnpinNamespace:
+    """Remove the bind mount; the namespace ends with its last process."""
+
+    pin: Pin
+
+    def describe(self) -> str:
+        return f"remove namespace {self.pin.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddBridge:
+    """Make a bridge with its MAC, MTU and mark, down."""
+
+    link: Link
+
+    def describe(self) -> str:
+        return f"add bridge {self.link.name} mac {self.link.mac} mtu {self.link.mtu}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddVeth:
+    """Make a veth pair, both ends down, the inner one born in its sandbox under its final name; then the host's end with its
+    mark, as a port of its bridge, without an IPv6 address of its own."""
+
+    host: Link
+    inner: Link
+
+    def describe(self) -> str:
+        port = f" on {self.host.master}" if self.host.master else ""
+        inner = f"{self.inner.name} mac {self.inner.mac}{_inside(self.inner.netns)}"
+        return f"add veth {self.host.name}{port} with peer {inner} mtu {self.inner.mtu}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetLink:
+    """Change attributes of a link; None leaves one as it is."""
+
+    netns: str
+    name: str
+    mac: str | None = None
+    mtu: int | None = None
+    up: bool | None = None
+    alias: str | None = None
+    master: str | None = None
+    isolated: bool | None = None
+
+    def describe(self) -> str:
+        parts = []
+        if self.mac is not None:
+            parts.append(f"mac {self.mac}")
+        if self.mtu is not None:
+            parts.append(f"mtu {self.mtu}")
+        if self.alias is not None:
+            parts.append(f"alias {self.alias}")
+        if self.master is not None:
+            parts.append(f"master {self.master}" if self.master else "no master")
+        if self.isolated is not None:
+            parts.append("isolated" if self.isolated else "not isolated")
+        if self.up is not None:
+            parts.append("up" if self.up else "down")
+        return f"set link {self.name} {' '.join(parts)}{_inside(self.netns)}"
+
+
+@dataclass(frozen=True, slots=True)
+class DelLink:
+    """Delete a link; its addresses, routes and veth peer go with it."""
+
+    netns: str
+    name: str
+
+    def describe(self) -> str:
+        return f"delete link {self.name}{_inside(self.netns)}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddAddress:
+    """Add an address to a link."""
+
+    address: Address
+
+    def describe(self) -> str:
+        return f"add address {self.address.address} to {self.address.link}{_inside(self.address.netns)}"
+
+
+@dataclass(frozen=True, slots=True)
+class DelAddress:
+    """Remove an address from a link; the routes that stand on it go with it."""
+
+    address: Address
+
+    def describe(self) -> str:
+        return f"delete address {self.address.address} of {self.address.link}{_inside(self.address.netns)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetRoute:
+    """Add a route, or replace the one of ours to the same destination."""
+
+    route: Route
+
+    def describe(self) -> str:
+        return f"route {self.route.dst} via {self.route.via} dev {self.route.link}{_inside(self.route.netns)}"
+
+
+@dataclass(frozen=True, slots=True)
+class DelRoute:
+    """Remove a route of ours."""
+
+    route: Route
+
+    def describe(self) -> str:
+        return f"delete route {self.route.dst} via {self.route.via}{_inside(self.route.netns)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetSysctl:
+    """Write a sysctl."""
+
+    sysctl: Sysctl
+
+    def describe(self) -> str:
+        return f"set {self.sysctl.name} = {self.sysctl.value}{_inside(self.sysctl.netns)}"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRuleset:
+    """Replace our nftables tables by this skeleton with these elements, in one transaction."""
+
+    skeleton: Skeleton
+    elements: tuple[Element, ...]
+
+    def describe(self) -> str:
+        return f"load nftables table netrt with {len(self.elements)} elements"
+
+
+@dataclass(frozen=True, slots=True)
+class DropRuleset:
+    """Delete our nftables tables."""
+
+    def describe(self) -> str:
+        return "delete nftables table netrt"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeElements:
+    """Remove and add elements, in one transaction, removals first."""
+
+    removed: tuple[Element, ...]
+    added: tuple[Element, ...]
+
+    def describe(self) -> str:
+        def words(verb: str, elements: tuple[Element, ...]) -> list[str]:
+            return [
+                f"{verb} {e.set} {{ {' . '.join(e.at)}{' : ' + ' . '.join(e.value) if e.value else ''} }}"
+                for e in elements
+            ]
+
+        return "; ".join(words("delete element", self.removed) + words("add element", self.added))
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetAddress:
+    """Remove the connection tracking entries from or to a container's address. Not observable; harmless twice."""
+
+    address: str
+
+    def describe(self) -> str:
+        return f"forget connections of {self.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetPort:
+    """Remove the connection tracking entries whose original destination is this port (to `last`) of the host and that were led
+    to `address`; with `address` empty, those that were led nowhere (made before the port was published, or while it was not).
+    `host_ip` empty, `0.0.0.0` or `::` means all addresses of the host. Not observable; harmless twice."""
+
+    protocol: str
+    host_ip: str
+    port: int
+    last: int
+    address: str
+
+    def describe(self) -> str:
+        ports = f"{self.port}" if self.port == self.last else f"{self.port}-{self.last}"
+        return f"forget connections to {self.host_ip or '*'}:{ports}/{self.protocol} led to {self.address or 'nobody'}"
+
+
+Op = (
+    PinNamespace
+    | UnpinNamespace
+    | AddBridge
+    | AddVeth
+    | SetLink
+    | DelLink
+    | AddAddress
+    | DelAddress
+    | SetRoute
+    | DelRoute
+    | SetSysctl
+    | LoadRuleset
+    | DropRuleset
+    | ChangeElements
+    | ForgetAddress
+    | ForgetPort
+)

@@ -1,0 +1,1 @@
+"""The one writer: it decides, makes the kernel so, and remembers."""

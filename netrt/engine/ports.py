@@ -1,0 +1,64 @@
+"""What the engine needs from outside, as Protocols. The real ones are wired in `netrt.daemon.wiring`, fakes in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from netrt.dataplane.facts import HostFacts
+from netrt.dataplane.hoststate import HostState
+from netrt.dataplane.ops import Op
+from netrt.dataplane.scope import Scope
+from netrt.model.state import State
+
+
+class Kernel(Protocol):
+    """The kernel of one host. Used from the engine's thread only."""
+
+    def facts(self, *, listeners: bool = False, fresh: bool = False) -> HostFacts:
+        """What the host is like. Kept from call to call unless `fresh`; `listeners` are read anew when asked for, else empty."""
+
+    def observe(self, scope: Scope) -> HostState:
+        """What the kernel holds of what the scope names. A sandbox that is not there simply shows nothing."""
+
+    def apply(self, ops: Sequence[Op]) -> None:
+        """Do these in order. Raises KernelRefused with the failing operation in its message; what came before it stays done,
+        and what came after it may be done or not: look."""
+
+    def alive(self, paths: Sequence[str]) -> Mapping[str, int]:
+        """Which of these paths lead to a network namespace now, and its inode number."""
+
+    def close(self) -> None: ...
+
+
+class Store(Protocol):
+    """Where State is kept. Used from the engine's thread only."""
+
+    def load(self) -> State:
+        """The State as last saved. Raises Unavailable."""
+
+    def save(self, before: State, after: State) -> None:
+        """Write the difference in one transaction. When it returns, it survives kill -9; a change of networks or of a chosen
+        (fixed) address survives power loss. Raises Unavailable, and then nothing was written."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened, in Docker's words: `type` network or container; `action` create, connect, disconnect, destroy,
+    start, die, rename…; `id` of the network or container; `attributes` such as name, type, container; `time` in ns since
+    the epoch."""
+
+    type: str
+    action: str
+    id: str
+    time: int
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+class Publisher(Protocol):
+    """Told after each commit, from the engine's thread."""
+
+    def committed(self, before: State, after: State, events: Sequence[Event]) -> None: ...

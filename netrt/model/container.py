@@ -1,0 +1,129 @@
+"""A container as people name it: a sandbox (network namespace), what runs in it if we started it, and its attachments.
+
+Containers that share a sandbox (`--network container:NAME`) have equal `sandbox` values; only the one whose `shares` is empty
+owns it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from netrt.model.address import family
+from netrt.model.names import check_hostname, check_label, check_name
+from netrt.model.port import PortMapping
+
+HOST_SANDBOX = ""
+"""The `path` of a sandbox that is the host's own namespace (`--network host`)."""
+
+
+class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
+    """A network namespace: the path that leads to it, and whether we made it (and so may delete it).
+
+    `inode` identifies an adopted one (`st_ino` of the namespace file), so that a path that now leads elsewhere is noticed; it
+    is 0 for one that we made.
+    """
+
+    path: str
+    owned: bool
+    inode: int = 0
+
+
+class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What `netrt run` starts. `env` are `KEY=VALUE`; `cwd` an absolute path; capabilities without their `CAP_` prefix."""
+
+    command: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    cwd: str = "/"
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    read_only: bool = False
+    auto_remove: bool = False
+    dns: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+
+
+class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of it. `pid` is the host's view of the container's process 1, 0 when it does not run; `start_ticks` (field 22
+    of /proc/PID/stat) tells it from a later process of that number. Times are RFC 3339 in UTC, empty when not reached."""
+
+    pid: int = 0
+    start_ticks: int = 0
+    started: str = ""
+    finished: str = ""
+    exit_code: int = 0
+    error: str = ""
+
+    @property
+    def running(self) -> bool:
+        return self.pid != 0
+
+
+class Container(msgspec.Struct, frozen=True, kw_only=True):
+    """`network_mode` is what `--network` said first: a network's name, `none`, `host` or `container:ID`. `shares` is the id of
+    the container whose sandbox this one uses, or empty. Raises Invalid when made."""
+
+    id: str
+    name: str
+    created: str
+    sandbox: Sandbox
+    network_mode: str
+    hostname: str = ""
+    shares: str = ""
+    labels: Mapping[str, str] = {}
+    ports: tuple[PortMapping, ...] = ()
+    process: ProcessSpec | None = None
+    state: ProcessState = ProcessState()
+
+    def __post_init__(self) -> None:
+        check_name("container name", self.name)
+        if self.hostname:
+            check_hostname(self.hostname)
+        for key, value in self.labels.items():
+            check_label(key, value)
+
+
+class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    """One interface of a container on one network.
+
+    `address4` and `address6` are with prefix length (`10.1.0.2/24`) or empty; `fixed` are the families (4, 6) whose address
+    the user chose; `link` is the host's end; `order` grows with every attach and decides which attachment leads outside.
+    """
+
+    container_id: str
+    network_id: str
+    ifname: str
+    link: str
+    mac: str
+    order: int
+    address4: str = ""
+    address6: str = ""
+    fixed: tuple[int, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What identifies it: container id and interface name, as in CNI."""
+        return self.container_id, self.ifname
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Its addresses with prefix length, IPv4 first."""
+        return tuple(a for a in (self.address4, self.address6) if a)
+
+    def address(self, version: int) -> str:
+        """Its address with prefix length of one family (4 or 6), or empty."""
+        return self.address6 if version == 6 else self.address4
+
+
+class Released(msgspec.Struct, frozen=True, kw_only=True):
+    """An address that was given back: by whom (a container's name), and when in the order of all such events."""
+
+    network_id: str
+    address: str
+    owner: str
+    order: int
+
+    @property
+    def version(self) -> int:
+        return family(self.address)

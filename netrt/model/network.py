@@ -1,0 +1,185 @@
+"""A network as people ask for it. Driver options are kept as they were given (inspect shows them so) and read through
+`bridge_options`, which is the only place that knows their names."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import msgspec
+
+from netrt.errors import Invalid
+from netrt.model.address import parse_ip, parse_network
+from netrt.model.names import check_ifname, check_label, check_name
+
+
+class Mode(enum.StrEnum):
+    """What a network is made of. Docker calls it the driver; `null` is Docker's name for the driver of the network `none`."""
+
+    BRIDGE = "bridge"
+    HOST = "host"
+    NONE = "null"
+
+
+class GatewayMode(enum.StrEnum):
+    """How a bridge network meets the outside, per address family.
+
+    `nat`: outgoing traffic is masqueraded, only published ports are reachable. `routed`: no NAT, containers are reachable at
+    their own addresses. `isolated`: the host has no address on the bridge.
+    """
+
+    NAT = "nat"
+    ROUTED = "routed"
+    ISOLATED = "isolated"
+
+
+class Subnet(msgspec.Struct, frozen=True, kw_only=True):
+    """One address block of a network.
+
+    `cidr` without host bits; `gateway` an address inside of it or None; `ip_range` the part that dynamic addresses come from,
+    or None for all of it; `auxiliary` names and addresses that are never given out. Raises Invalid when made.
+    """
+
+    cidr: str
+    gateway: str | None = None
+    ip_range: str | None = None
+    auxiliary: Mapping[str, str] = {}
+
+    def __post_init__(self) -> None:
+        block = parse_network("subnet", self.cidr)
+        if block.num_addresses < 4:
+            raise Invalid(f"subnet {self.cidr} is too small", hint="the smallest subnets are /30 and /126")
+        if block.is_multicast or block.is_loopback or block.is_link_local or block.prefixlen == 0:
+            raise Invalid(
+                f"subnet {self.cidr} cannot be used for containers", hint="use a private range, e.g. 10.1.0.0/24"
+            )
+        for what, text in [("gateway", self.gateway), *(("aux-address", a) for a in self.auxiliary.values())]:
+            if text is None:
+                continue
+            address = parse_ip(what, text)
+            if address not in block:
+                raise Invalid(f"{what} {text} is outside of subnet {self.cidr}")
+            if address == block.network_address or (block.version == 4 and address == block.broadcast_address):
+                raise Invalid(f"{what} {text} is the network or broadcast address of {self.cidr}")
+        if self.ip_range is not None:
+            part = parse_network("ip-range", self.ip_range)
+            if part.version != block.version or not part.subnet_of(block):  # type: ignore[arg-type]
+                raise Invalid(f"ip-range {self.ip_range} is outside of subnet {self.cidr}")
+
+
+class Network(msgspec.Struct, frozen=True, kw_only=True):
+    """A named network segment. `id` is 64 hexadecimal digits; `created` is RFC 3339 in UTC; `options` are driver options as
+    given. Raises Invalid when made."""
+
+    id: str
+    name: str
+    mode: Mode
+    created: str
+    subnets: tuple[Subnet, ...] = ()
+    ipv4: bool = True
+    ipv6: bool = False
+    internal: bool = False
+    options: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
+
+    def __post_init__(self) -> None:
+        check_name("network name", self.name)
+        for key, value in self.labels.items():
+            check_label(key, value)
+        if self.mode is Mode.BRIDGE:
+            bridge_options(self.options)
+
+    @property
+    def predefined(self) -> bool:
+        """Whether it came with netrt: such a network cannot be removed."""
+        return self.name in PREDEFINED
+
+    def subnets_of(self, version: int) -> tuple[Subnet, ...]:
+        """Its subnets of one family (4 or 6)."""
+        return tuple(s for s in self.subnets if (":" in s.cidr) == (version == 6))
+
+
+DEFAULT_NETWORK = "bridge"
+PREDEFINED = (DEFAULT_NETWORK, "host", "none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BridgeOptions:
+    """The options of a bridge network, typed. `mtu` None means: that of the route to the outside."""
+
+    bridge_name: str | None = None
+    mtu: int | None = None
+    icc: bool = True
+    masquerade: bool = True
+    host_binding_ipv4: str | None = None
+    gateway_mode_ipv4: GatewayMode = GatewayMode.NAT
+    gateway_mode_ipv6: GatewayMode = GatewayMode.NAT
+    iface_prefix: str = "eth"
+    host_access: bool = False
+
+    def gateway_mode(self, version: int) -> GatewayMode:
+        """The gateway mode of one family (4 or 6)."""
+        return self.gateway_mode_ipv6 if version == 6 else self.gateway_mode_ipv4
+
+
+def _boolean(key: str, text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise Invalid(f"option {key}={text[:40]!r} is not a boolean", hint="use true or false")
+    return text.lower() in ("true", "1")
+
+
+def _mtu(key: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1280 <= int(text) <= 65535:
+        raise Invalid(f"option {key}={text[:40]!r} is not an MTU", hint="use a number from 1280 to 65535")
+    return int(text)
+
+
+def _gateway_mode(key: str, text: str) -> GatewayMode:
+    try:
+        return GatewayMode(text)
+    except ValueError:
+        raise Invalid(f"option {key}={text[:40]!r} is unknown", hint="use nat, routed or isolated") from None
+
+
+def _iface_prefix(key: str, text: str) -> str:
+    if len(text) > 12:
+        raise Invalid(f"option {key}={text[:40]!r} is too long", hint="use at most 12 characters")
+    return check_ifname(text)
+
+
+def _binding(key: str, text: str) -> str:
+    address = parse_ip(f"option {key}", text)
+    if address.version != 4:
+        raise Invalid(f"option {key}={text!r} is not an IPv4 address")
+    return str(address)
+
+
+BRIDGE_OPTIONS: dict[str, tuple[str, Any]] = {
+    "com.docker.network.bridge.name": ("bridge_name", lambda _, text: check_ifname(text)),
+    "com.docker.network.bridge.enable_icc": ("icc", _boolean),
+    "com.docker.network.bridge.enable_ip_masquerade": ("masquerade", _boolean),
+    "com.docker.network.bridge.host_binding_ipv4": ("host_binding_ipv4", _binding),
+    "com.docker.network.bridge.gateway_mode_ipv4": ("gateway_mode_ipv4", _gateway_mode),
+    "com.docker.network.bridge.gateway_mode_ipv6": ("gateway_mode_ipv6", _gateway_mode),
+    "com.docker.network.container_iface_prefix": ("iface_prefix", _iface_prefix),
+    "com.docker.network.driver.mtu": ("mtu", _mtu),
+    "host_access": ("host_access", _boolean),
+}
+
+
+def bridge_options(options: Mapping[str, str]) -> BridgeOptions:
+    """Read driver options. Raises Invalid with the list of known options for one that is unknown."""
+    known: dict[str, Any] = {}
+    for key, text in options.items():
+        if key not in BRIDGE_OPTIONS:
+            raise Invalid(
+                f"unknown option {key[:80]!r} for a bridge network", hint="known: " + ", ".join(BRIDGE_OPTIONS)
+            )
+        field, read = BRIDGE_OPTIONS[key]
+        known[field] = read(key, text)
+    return BridgeOptions(**known)
+
+
+assert {field for field, _ in BRIDGE_OPTIONS.values()} == {f.name for f in fields(BridgeOptions)}
