@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.ops import Op
 from netrt.dataplane.scope import Scope
+from netrt.model.decision import Event
 from netrt.model.state import State
 
 
@@ -43,19 +43,6 @@ class Store(Protocol):
         (fixed) address survives power loss. Raises Unavailable, and then nothing was written."""
 
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Something that happened, in Docker's words: `type` network or container; `action` create, connect, disconnect, destroy,
-    start, die, rename…; `id` of the network or container; `attributes` such as name, type, container; `time` in ns since
-    the epoch."""
-
-    type: str
-    action: str
-    id: str
-    time: int
-    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Publisher(Protocol):

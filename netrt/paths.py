@@ -1,0 +1,58 @@
+"""Where netrt keeps its files. `--root DIR` or `NETRT_ROOT=DIR` moves all of it below DIR, so that several independent netrt
+live side by side. Values only; nothing is read or made here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ROOT_VARIABLE = "NETRT_ROOT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """`run` is lost at a reboot, `lib` is kept, `etc` is the user's."""
+
+    run: str = "/run/netrt"
+    lib: str = "/var/lib/netrt"
+    etc: str = "/etc/netrt"
+
+    @staticmethod
+    def under(root: str | None) -> Paths:
+        """The paths below `root` (`root/run`, `root/lib`, `root/etc`), or the standard ones for None or an empty string."""
+        return Paths(run=f"{root}/run", lib=f"{root}/lib", etc=f"{root}/etc") if root else Paths()
+
+    @property
+    def socket(self) -> str:
+        """The daemon's unix socket."""
+        return f"{self.run}/netrt.sock"
+
+    @property
+    def lock(self) -> str:
+        """Held (flock) by the one daemon of this state."""
+        return f"{self.lib}/lock"
+
+    @property
+    def database(self) -> str:
+        return f"{self.lib}/netrt.db"
+
+    @property
+    def configuration(self) -> str:
+        return f"{self.etc}/netrt.toml"
+
+    @property
+    def forwarding(self) -> str:
+        """Remembers until the next boot for which families we turned forwarding on."""
+        return f"{self.run}/forwarding"
+
+    @property
+    def daemon_log(self) -> str:
+        """What a daemon that was started on demand prints."""
+        return f"{self.run}/netrtd.log"
+
+    def container(self, container_id: str) -> str:
+        """The directory of a container's own resolv.conf, hosts and hostname."""
+        return f"{self.run}/containers/{container_id}"
+
+    def log(self, container_id: str) -> str:
+        """What a detached container printed, as JSON lines of `log`, `stream` and `time` (Docker's json-file format)."""
+        return f"{self.lib}/containers/{container_id}.log"
