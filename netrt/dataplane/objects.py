@@ -26,10 +26,11 @@ Key = tuple[str, ...]
 
 
 class LinkKind(enum.StrEnum):
-    """Kinds of links, by the kernel's IFLA_INFO_KIND."""
+    """Kinds of links, by the kernel's IFLA_INFO_KIND. OTHER is only ever seen: somebody's link under a name that we want."""
 
     BRIDGE = "bridge"
     VETH = "veth"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,232 @@
+"""From what is to what should be: the one place that knows in which order a host is changed.
+
+Rule 1: what stands open is closed first, what opens is done last; no link is up before its rules stand. Rule 2: what the kernel
+does by itself (a deleted link takes its addresses, routes, sysctls and peer along) is never planned. Rule 3: a thing under a name
+that we want but that does not bear our mark is a Conflict, raised before anything is touched.
+
+    take down: published elements · routes · links · addresses · namespaces · other elements
+    build up:  namespaces · links (down) · attributes · elements ·
+               the host, then each sandbox: sysctls · addresses · links up · routes ·
+               published elements
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from netrt.dataplane import ops
+from netrt.dataplane.hoststate import HostState
+from netrt.dataplane.objects import (
+    HOST,
+    MARK,
+    Address,
+    Element,
+    Link,
+    LinkKind,
+    Pin,
+    Route,
+    Skeleton,
+    Sysctl,
+)
+from netrt.errors import Conflict
+
+End = tuple[str, str]
+
+
+def plan(seen: HostState, wanted: HostState) -> tuple[ops.Op, ...]:
+    """The operations that turn `seen` into `wanted`, both about the same scope. Empty when nothing is to be done.
+
+    Raises Conflict where something that is not ours stands under a wanted name.
+    """
+    if seen.objects == wanted.objects:
+        return ()
+    unpinned = tuple(p for p in seen.all(Pin) if p.key not in wanted.objects)
+    doomed = tuple(_doomed(seen, wanted))
+    gone = _gone_with(seen, doomed, unpinned)
+    loaded = _same_skeleton(seen, wanted)
+    removed, added = _element_changes(seen, wanted) if loaded else ((), ())
+    return (
+        *_change((e for e in removed if e.publishes), ()),
+        *_routes_down(seen, wanted, gone),
+        *(ops.DelLink(link.netns, link.name) for link in doomed),
+        *_addresses_down(seen, wanted, gone),
+        *(ops.UnpinNamespace(pin) for pin in unpinned),
+        *_change((e for e in removed if not e.publishes), ()),
+        *(ops.PinNamespace(p) for p in wanted.all(Pin) if p.key not in seen.objects),
+        *_links_made(seen, wanted, gone),
+        *_ruleset(wanted, loaded),
+        *_change((), (e for e in added if not e.publishes)),
+        *_namespaces_up(seen, wanted, gone),
+        *_change((), (e for e in added if e.publishes)),
+    )
+
+
+def _ours(link: Link) -> bool:
+    return link.netns != HOST or link.alias.startswith(MARK)
+
+
+def _doomed(seen: HostState, wanted: HostState) -> Iterator[Link]:
+    """Links of the host to delete: no longer wanted, or no longer what they should be and only made anew.
+
+    Links inside sandboxes die with their other end, which is on the host.
+    """
+    for link in seen.all(Link):
+        if link.netns != HOST:
+            continue
+        goal = wanted.get(Link, *link.key)
+        if goal is None:
+            if _ours(link):
+                yield link
+            continue
+        if not _ours(link):
+            raise Conflict(
+                f"an interface {link.name} exists on this host and is not ours",
+                hint="choose another name, or remove it",
+            )
+        if link.kind is not goal.kind or (goal.peer is not None and not _paired(seen, link, goal.peer)):
+            yield link
+
+
+def _paired(seen: HostState, link: Link, peer: End) -> bool:
+    other = seen.get(Link, "link", *peer)
+    return link.peer == peer and other is not None and other.peer == (link.netns, link.name)
+
+
+def _gone_with(seen: HostState, doomed: Iterable[Link], unpinned: Iterable[Pin]) -> frozenset[End]:
+    """All links that will not be there any more once these are deleted."""
+    gone = {(link.netns, link.name) for link in doomed}
+    gone |= {link.peer for link in doomed if link.peer is not None}
+    paths = {pin.path for pin in unpinned}
+    if paths:
+        gone |= {(link.netns, link.name) for link in seen.all(Link) if link.netns in paths}
+    return frozenset(gone)
+
+
+def _stays(seen: HostState, gone: frozenset[End], end: End) -> Link | None:
+    """The link as it was seen, if it was and is not deleted by this plan."""
+    return None if end in gone else seen.get(Link, "link", *end)
+
+
+# take down
+
+
+def _routes_down(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[ops.Op]:
+    for route in seen.all(Route):
+        if route.key not in wanted.objects and (route.netns, route.link) not in gone:
+            yield ops.DelRoute(route)
+
+
+def _addresses_down(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[ops.Op]:
+    for address in seen.all(Address):
+        end = address.netns, address.link
+        if address.key not in wanted.objects and end not in gone and wanted.get(Link, "link", *end):
+            yield ops.DelAddress(address)
+
+
+# build up
+
+
+def _links_made(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[ops.Op]:
+    """Make missing links and set what differs, all but `up`; bridges before their ports."""
+    goals = sorted(wanted.all(Link), key=lambda link: link.kind is not LinkKind.BRIDGE)
+    for goal in goals:
+        link = _stays(seen, gone, (goal.netns, goal.name))
+        if goal.netns == HOST and link is None:
+            yield _made(seen, wanted, gone, goal)
+        elif link is not None:
+            yield from _set(link, goal, gone)
+
+
+def _made(seen: HostState, wanted: HostState, gone: frozenset[End], goal: Link) -> ops.Op:
+    if goal.peer is None:
+        return ops.AddBridge(goal)
+    if _stays(seen, gone, goal.peer):
+        raise Conflict(
+            f"an interface {goal.peer[1]} exists in the namespace {goal.peer[0]} already",
+            hint="choose another interface name",
+        )
+    inner = wanted.get(Link, "link", *goal.peer)
+    assert inner is not None, "both ends of a pair are in one scope"
+    return ops.AddVeth(goal, inner)
+
+
+def _set(link: Link, goal: Link, gone: frozenset[End]) -> Iterator[ops.Op]:
+    master = "" if (link.netns, link.master) in gone else link.master
+    change = ops.SetLink(
+        netns=goal.netns,
+        name=goal.name,
+        mac=goal.mac if link.mac != goal.mac else None,
+        mtu=goal.mtu if link.mtu != goal.mtu else None,
+        alias=goal.alias if link.alias != goal.alias else None,
+        master=goal.master if master != goal.master else None,
+        isolated=goal.isolated if (link.isolated and master == goal.master) != goal.isolated else None,
+    )
+    if change != ops.SetLink(netns=goal.netns, name=goal.name):
+        yield change
+
+
+def _namespaces_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[ops.Op]:
+    """Inside each namespace, one after another, so that each is entered once; the host first."""
+    todo: dict[str, list[ops.Op]] = {HOST: []}
+    for change in (_sysctls, _addresses_up, _raised, _routes_up):
+        for netns, op in change(seen, wanted, gone):
+            todo.setdefault(netns, []).append(op)
+    for inside in todo.values():
+        yield from inside
+
+
+def _sysctls(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[tuple[str, ops.Op]]:
+    fresh = {name for _, name in gone}
+    for sysctl in wanted.all(Sysctl):
+        of_gone = fresh and any((sysctl.netns, name) in gone for name in fresh if f"/conf/{name}/" in sysctl.name)
+        if of_gone or seen.objects.get(sysctl.key) != sysctl:
+            yield sysctl.netns, ops.SetSysctl(sysctl)
+
+
+def _addresses_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[tuple[str, ops.Op]]:
+    for address in wanted.all(Address):
+        if address.key not in seen.objects or (address.netns, address.link) in gone:
+            yield address.netns, ops.AddAddress(address)
+
+
+def _raised(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[tuple[str, ops.Op]]:
+    for goal in sorted(wanted.all(Link), key=lambda goal: goal.kind is not LinkKind.BRIDGE):
+        link = _stays(seen, gone, (goal.netns, goal.name))
+        if goal.up and (link is None or not link.up):
+            yield goal.netns, ops.SetLink(netns=goal.netns, name=goal.name, up=True)
+
+
+def _routes_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[tuple[str, ops.Op]]:
+    for route in wanted.all(Route):
+        held = seen.get(Route, *route.key)
+        if held != route or (held.netns, held.link) in gone:
+            yield route.netns, ops.SetRoute(route)
+
+
+# nftables
+
+
+def _same_skeleton(seen: HostState, wanted: HostState) -> bool:
+    return seen.objects.get(("skeleton",)) == wanted.objects.get(("skeleton",))
+
+
+def _ruleset(wanted: HostState, loaded: bool) -> Iterator[ops.Op]:
+    skeleton = wanted.get(Skeleton, "skeleton")
+    if loaded:
+        return
+    if skeleton is None:
+        yield ops.DropRuleset()
+    else:
+        yield ops.LoadRuleset(skeleton, tuple(wanted.all(Element)))
+
+
+def _element_changes(seen: HostState, wanted: HostState) -> tuple[tuple[Element, ...], tuple[Element, ...]]:
+    removed = tuple(e for e in seen.all(Element) if wanted.objects.get(e.key) != e)
+    added = tuple(e for e in wanted.all(Element) if seen.objects.get(e.key) != e)
+    return removed, added
+
+
+def _change(removed: Iterable[Element], added: Iterable[Element]) -> Iterator[ops.Op]:
+    out, into = tuple(removed), tuple(added)
+    if out or into:
+        yield ops.ChangeElements(out, into)

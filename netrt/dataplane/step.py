@@ -1,0 +1,221 @@
+"""What each operation does to a host, implicit effects included: the written-down meaning of an Op, and the fake kernel.
+
+Where the real kernel refuses, `step` raises KernelRefused with the same errno. The contract tests run the same scenarios on this
+and on a real kernel; where they disagree, this file is wrong."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import reduce
+
+from netrt.dataplane import ops
+from netrt.dataplane.hoststate import HostState
+from netrt.dataplane.objects import (
+    HOST,
+    PIN_DIRECTORY,
+    PIN_PREFIX,
+    Address,
+    Element,
+    Key,
+    Link,
+    Object,
+    Pin,
+    Route,
+    Skeleton,
+    Sysctl,
+)
+from netrt.errors import KernelRefused
+
+
+def _refuse(op: ops.Op, number: int) -> KernelRefused:
+    return KernelRefused(f"cannot {op.describe()}: {errno.errorcode[number]}", errno=number)
+
+
+def _on_link(thing: Object, netns: str, name: str) -> bool:
+    """Whether this address, route or sysctl goes when the link goes."""
+    if isinstance(thing, Address | Route):
+        return thing.netns == netns and thing.link == name
+    return isinstance(thing, Sysctl) and thing.netns == netns and f"/conf/{name}/" in thing.name
+
+
+def _need_link(host: HostState, op: ops.Op, netns: str, name: str) -> Link:
+    link = host.get(Link, "link", netns, name)
+    if link is None:
+        raise _refuse(op, errno.ENODEV)
+    return link
+
+
+def _need_netns(host: HostState, op: ops.Op, netns: str) -> None:
+    if netns.startswith(f"{PIN_DIRECTORY}/{PIN_PREFIX}") and ("pin", netns) not in host.objects:
+        raise _refuse(op, errno.ENOENT)
+
+
+def _without_link(host: HostState, link: Link) -> HostState:
+    gone: list[Key] = [link.key]
+    ends = [(link.netns, link.name)]
+    if link.peer is not None and host.get(Link, "link", *link.peer):
+        gone.append(("link", *link.peer))
+        ends.append(link.peer)
+    gone += [t.key for t in host if any(_on_link(t, *end) for end in ends)]
+    freed = [
+        replace(p, master="", isolated=False) for p in host.all(Link) if p.netns == link.netns and p.master == link.name
+    ]
+    return host.replaced(gone, freed)
+
+
+def _pin(host: HostState, op: ops.PinNamespace) -> HostState:
+    if op.pin.key in host.objects:
+        raise _refuse(op, errno.EEXIST)
+    return host.replaced(added=[op.pin])
+
+
+def _unpin(host: HostState, op: ops.UnpinNamespace) -> HostState:
+    if op.pin.key not in host.objects:
+        raise _refuse(op, errno.ENOENT)
+    for link in [link for link in host.all(Link) if link.netns == op.pin.path]:
+        host = _without_link(host, link)
+    rest = [t.key for t in host if not isinstance(t, Pin | Element | Skeleton) and t.netns == op.pin.path]
+    return host.replaced([op.pin.key, *rest])
+
+
+def _add_bridge(host: HostState, op: ops.AddBridge) -> HostState:
+    if op.link.key in host.objects:
+        raise _refuse(op, errno.EEXIST)
+    return host.replaced(added=[replace(op.link, up=False)])
+
+
+def _add_veth(host: HostState, op: ops.AddVeth) -> HostState:
+    _need_netns(host, op, op.inner.netns)
+    if op.host.key in host.objects or op.inner.key in host.objects:
+        raise _refuse(op, errno.EEXIST)
+    if op.host.master:
+        _need_link(host, op, HOST, op.host.master)
+    return host.replaced(added=[replace(op.host, up=False), replace(op.inner, up=False)])
+
+
+def _set_link(host: HostState, op: ops.SetLink) -> HostState:
+    link = _need_link(host, op, op.netns, op.name)
+    if op.master:
+        _need_link(host, op, op.netns, op.master)
+    changes = {
+        name: value
+        for name in ("mac", "mtu", "up", "alias", "master", "isolated")
+        if (value := getattr(op, name)) is not None
+    }
+    if op.master is not None and op.master != link.master:
+        changes = {"isolated": False} | changes  # the flag belongs to the port, not to the link
+    lost: list[Key] = []
+    if op.up is False:  # the kernel drops routes and IPv6 addresses of a link that goes down
+        lost = [t.key for t in host.all(Route) if _on_link(t, op.netns, op.name)]
+        lost += [t.key for t in host.all(Address) if _on_link(t, op.netns, op.name) and ":" in t.address]
+    return host.replaced(lost, [replace(link, **changes)])
+
+
+def _add_address(host: HostState, op: ops.AddAddress) -> HostState:
+    _need_link(host, op, op.address.netns, op.address.link)
+    if op.address.key in host.objects:
+        raise _refuse(op, errno.EEXIST)
+    return host.replaced(added=[op.address])
+
+
+def _del_address(host: HostState, op: ops.DelAddress) -> HostState:
+    gone = op.address
+    if gone.key not in host.objects:
+        raise _refuse(op, errno.EADDRNOTAVAIL)
+    host = host.replaced([gone.key])
+    family = ":" in gone.address
+    if family or any(_on_link(a, gone.netns, gone.link) and ":" not in a.address for a in host.all(Address)):
+        return host
+    # without its last IPv4 address a link loses its IPv4 routes
+    return host.replaced([r.key for r in host.all(Route) if _on_link(r, gone.netns, gone.link) and ":" not in r.dst])
+
+
+def _set_route(host: HostState, op: ops.SetRoute) -> HostState:
+    route = op.route
+    link = _need_link(host, op, route.netns, route.link)
+    via = ipaddress.ip_address(route.via)
+    reachable = any(
+        via in ipaddress.ip_interface(a.address).network
+        for a in host.all(Address)
+        if a.netns == route.netns and a.link == route.link
+    )
+    if not link.up:
+        raise _refuse(op, errno.ENETDOWN)
+    if not reachable:
+        raise _refuse(op, errno.ENETUNREACH if via.version == 4 else errno.EHOSTUNREACH)
+    return host.replaced(added=[route])
+
+
+def _del_route(host: HostState, op: ops.DelRoute) -> HostState:
+    if op.route.key not in host.objects:
+        raise _refuse(op, errno.ESRCH)
+    return host.replaced([op.route.key])
+
+
+def _set_sysctl(host: HostState, op: ops.SetSysctl) -> HostState:
+    parts = op.sysctl.name.split("/")
+    lost: list[Key] = []
+    if parts[2:3] == ["conf"] and parts[3] not in ("all", "default"):
+        if host.get(Link, "link", op.sysctl.netns, parts[3]) is None:
+            raise _refuse(op, errno.ENOENT)
+        if parts[1] == "ipv6" and parts[4] == "disable_ipv6" and op.sysctl.value == "1":
+            on = [t for t in host if _on_link(t, op.sysctl.netns, parts[3]) and not isinstance(t, Sysctl)]
+            lost = [t.key for t in on if isinstance(t, Address) and ":" in t.address]
+            lost += [t.key for t in on if isinstance(t, Route) and ":" in t.dst]
+    return host.replaced(lost, [op.sysctl])
+
+
+def _load(host: HostState, op: ops.LoadRuleset) -> HostState:
+    return host.replaced([e.key for e in host.all(Element)], [op.skeleton, *op.elements])
+
+
+def _drop(host: HostState, op: ops.DropRuleset) -> HostState:
+    if ("skeleton",) not in host.objects:
+        raise _refuse(op, errno.ENOENT)
+    return host.replaced([("skeleton",), *(e.key for e in host.all(Element))])
+
+
+def _change(host: HostState, op: ops.ChangeElements) -> HostState:
+    if ("skeleton",) not in host.objects or any(host.objects.get(e.key) != e for e in op.removed):
+        raise _refuse(op, errno.ENOENT)
+    left = host.replaced(e.key for e in op.removed)
+    if any(left.objects.get(e.key, e) != e for e in op.added):
+        raise _refuse(op, errno.EEXIST)
+    return left.replaced(added=op.added)
+
+
+def _forget(host: HostState, op: ops.ForgetAddress | ops.ForgetPort) -> HostState:
+    return host
+
+
+STEPS: dict[type, Callable[..., HostState]] = {
+    ops.PinNamespace: _pin,
+    ops.UnpinNamespace: _unpin,
+    ops.AddBridge: _add_bridge,
+    ops.AddVeth: _add_veth,
+    ops.SetLink: _set_link,
+    ops.DelLink: lambda host, op: _without_link(host, _need_link(host, op, op.netns, op.name)),
+    ops.AddAddress: _add_address,
+    ops.DelAddress: _del_address,
+    ops.SetRoute: _set_route,
+    ops.DelRoute: _del_route,
+    ops.SetSysctl: _set_sysctl,
+    ops.LoadRuleset: _load,
+    ops.DropRuleset: _drop,
+    ops.ChangeElements: _change,
+    ops.ForgetAddress: _forget,
+    ops.ForgetPort: _forget,
+}
+
+
+def step(host: HostState, op: ops.Op) -> HostState:
+    """The host after this operation. Raises KernelRefused as the kernel would, with its errno."""
+    return STEPS[type(op)](host, op)
+
+
+def steps(host: HostState, todo: Iterable[ops.Op]) -> HostState:
+    """The host after these operations, one after another."""
+    return reduce(step, todo, host)
