@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 
 from netrt.errors import Invalid
-from netrt.model.address import parse_ip, parse_network
+from netrt.model.address import host_of, network, parse_ip, parse_network
 from netrt.model.names import check_ifname, check_label, check_name
 
 
@@ -99,6 +100,11 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     def subnets_of(self, version: int) -> tuple[Subnet, ...]:
         """Its subnets of one family (4 or 6)."""
         return tuple(s for s in self.subnets if (":" in s.cidr) == (version == 6))
+
+    def subnet_of(self, interface: str) -> Subnet:
+        """The subnet that an address of this network (`10.1.0.2/24`) lies in."""
+        address = ipaddress.ip_address(host_of(interface))
+        return next(s for s in self.subnets if address in network(s.cidr))
 
 
 DEFAULT_NETWORK = "bridge"

@@ -1,0 +1,89 @@
+"""What this host's kernel should hold because of a State: the sum of what each network and each container wants.
+
+`MODES` is the whole list of modes: what a network of that mode wants, and what an attachment to it wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from netrt.firewall.elements import port_elements
+from netrt.firewall.skeleton import skeleton
+
+from netrt.compile import bridge
+from netrt.compile.facing import gateway_attachment
+from netrt.dataplane.facts import HostFacts
+from netrt.dataplane.hoststate import HostState
+from netrt.dataplane.objects import Object, Pin, Sysctl
+from netrt.model.address import host_of
+from netrt.model.container import Attachment, Container
+from netrt.model.decision import Touched
+from netrt.model.network import Mode, Network, bridge_options
+from netrt.model.port import PortMapping
+from netrt.model.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class ModeRules:
+    """How one mode of network is compiled."""
+
+    network: Callable[[Network, HostFacts], Iterable[Object]]
+    attachment: Callable[[State, Container, Network, Attachment, HostFacts], Iterable[Object]]
+
+
+MODES: dict[Mode, ModeRules] = {
+    Mode.BRIDGE: ModeRules(bridge.compile_network, bridge.compile_attachment),
+    Mode.HOST: ModeRules(lambda *_: (), lambda *_: ()),
+    Mode.NONE: ModeRules(lambda *_: (), lambda *_: ()),
+}
+
+
+def compile_host(state: State, facts: HostFacts, touched: Touched | None = None) -> HostState:
+    """All kernel objects, or those of the touched networks and containers that are still in `state`.
+
+    The nftables skeleton is always among them while there is a network that needs it.
+    """
+    networks = state.networks if touched is None else sorted(touched.networks & state.networks.keys())
+    containers = state.containers if touched is None else sorted(touched.containers & state.containers.keys())
+    return HostState.of(
+        _skeleton(state, facts),
+        *(MODES[state.networks[n].mode].network(state.networks[n], facts) for n in networks),
+        *(compile_container(state, state.containers[c], facts) for c in containers),
+    )
+
+
+def _skeleton(state: State, facts: HostFacts) -> Iterator[Object]:
+    if any(network.mode is Mode.BRIDGE for network in state.networks.values()):
+        yield skeleton(facts.raised)
+
+
+def compile_container(state: State, container: Container, facts: HostFacts) -> Iterator[Object]:
+    """The sandbox of a container (if we made it and nobody else owns it), its attachments and its published ports."""
+    if container.sandbox.owned and not container.shares:
+        yield from _sandbox(container.sandbox.path)
+    for attachment in state.attachments_of(container.id):
+        network = state.networks[attachment.network_id]
+        yield from MODES[network.mode].attachment(state, container, network, attachment, facts)
+    for mapping in container.ports:
+        yield from _published(state, container, mapping)
+
+
+def _sandbox(path: str) -> Iterator[Object]:
+    yield Pin(path=path)
+    # a container's root may be nobody on the host: let it bind low ports and ping, as Docker does
+    yield Sysctl(netns=path, name="net/ipv4/ip_unprivileged_port_start", value="0")
+    yield Sysctl(netns=path, name="net/ipv4/ping_group_range", value="0\t2147483647")
+
+
+def _published(state: State, container: Container, mapping: PortMapping) -> Iterator[Object]:
+    def target(version: int) -> Attachment | None:
+        if mapping.ifname:
+            tied = state.attachments.get((container.id, mapping.ifname))
+            return tied if tied and tied.address(version) else None
+        return gateway_attachment(state, container.id, version)
+
+    to4, to6 = target(4), target(6)
+    binding = bridge_options(state.networks[to4.network_id].options).host_binding_ipv4 if to4 else None
+    yield from port_elements(
+        mapping, host_of(to4.address4) if to4 else "", host_of(to6.address6) if to6 else "", binding
+    )

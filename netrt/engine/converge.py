@@ -1,0 +1,119 @@
+"""Make the kernel what a State says. The same three steps serve a command, a rollback, a repair, a crash and a reboot: compile what
+is wanted, look at what is there, apply the difference.
+
+Rule 1: a command looks only at what it touches. Rule 2: when the kernel refuses, it is brought back to the State before by a look
+at everything; there is no undo. Rule 3: a look at everything is verified by a second look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netrt.compile.host import compile_host
+from netrt.dataplane.diff import plan
+from netrt.dataplane.facts import HostFacts
+from netrt.dataplane.flows import forget
+from netrt.dataplane.hoststate import HostState
+from netrt.dataplane.objects import Skeleton
+from netrt.dataplane.ops import Op
+from netrt.dataplane.scope import Scope
+from netrt.engine.ports import Kernel
+from netrt.errors import KernelRefused, Residue
+from netrt.model.decision import Touched
+from netrt.model.state import State
+
+ROUNDS = 3
+"""How often a look at everything may find something to do before it is given up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A step from one State to another, and what of it is touched."""
+
+    before: State
+    after: State
+    touched: Touched
+    facts: HostFacts
+
+
+def planned(kernel: Kernel, change: Change) -> tuple[Op, ...]:
+    """What a change would do to the kernel as it is now, without the flows to forget. Raises Conflict."""
+    had = compile_host(change.before, change.facts, change.touched)
+    wanted = compile_host(change.after, change.facts, change.touched)
+    seen = kernel.observe(Scope.around([*had, *wanted]))
+    if _other_skeleton(seen, wanted):
+        return _whole_plan(kernel, change.after, change.facts)
+    return (*plan(seen, wanted), *_forgotten(had, wanted))
+
+
+def converge(kernel: Kernel, change: Change) -> tuple[Op, ...]:
+    """Bring the kernel from one State to the other and return what was done.
+
+    When the kernel refuses, everything is brought back to `before`. If that found something broken that was not of this change
+    (a bridge that somebody deleted), the change is tried once more. Raises KernelRefused, Conflict or Residue.
+    """
+    try:
+        return _apply(kernel, planned(kernel, change))
+    except KernelRefused as refusal:
+        refusal.hint = refusal.hint or "nothing was changed"
+        broken = _broken_elsewhere(kernel, change)
+        converge_whole(kernel, change.before, change.facts)
+        if not broken:
+            raise
+    try:
+        return _apply(kernel, planned(kernel, change))
+    except KernelRefused:
+        converge_whole(kernel, change.before, change.facts)
+        raise
+
+
+def converge_whole(kernel: Kernel, state: State, facts: HostFacts) -> tuple[Op, ...]:
+    """Bring everything on the host that is ours to what `state` says, and return what was done.
+
+    Raises KernelRefused, Conflict, or Residue when something comes back each time it is mended.
+    """
+    done: tuple[Op, ...] = ()
+    for _ in range(ROUNDS):
+        ops = _whole_plan(kernel, state, facts)
+        if not ops:
+            return done
+        done += _apply(kernel, ops)
+    left = "; ".join(op.describe() for op in _whole_plan(kernel, state, facts)[:3])
+    if left:
+        raise Residue(f"the host does not stay as it should be: {left}")
+    return done
+
+
+def _whole_plan(kernel: Kernel, state: State, facts: HostFacts) -> tuple[Op, ...]:
+    wanted = compile_host(state, facts)
+    seen = kernel.observe(Scope.around(wanted, everything=True))
+    ops = plan(seen, wanted)
+    return (*ops, *_forgotten(seen, wanted)) if ops else ()
+
+
+def _apply(kernel: Kernel, ops: tuple[Op, ...]) -> tuple[Op, ...]:
+    if ops:
+        kernel.apply(ops)
+    return ops
+
+
+def _forgotten(had: HostState, wanted: HostState) -> tuple[Op, ...]:
+    gone = (thing for key, thing in had.objects.items() if wanted.objects.get(key) != thing)
+    come = (thing for key, thing in wanted.objects.items() if had.objects.get(key) != thing)
+    return forget(gone, come)
+
+
+def _other_skeleton(seen: HostState, wanted: HostState) -> bool:
+    """Whether the tables must be loaded anew, which needs all elements and not only those of the change."""
+    goal = wanted.get(Skeleton, "skeleton")
+    return goal is not None and seen.get(Skeleton, "skeleton") != goal
+
+
+def _broken_elsewhere(kernel: Kernel, change: Change) -> bool:
+    """Whether something that this change does not touch is not as `before` wants it."""
+    own = {
+        *compile_host(change.before, change.facts, change.touched).objects,
+        *compile_host(change.after, change.facts, change.touched).objects,
+    }
+    wanted = compile_host(change.before, change.facts)
+    seen = kernel.observe(Scope.around(wanted, everything=True))
+    return any(seen.objects.get(key) != thing for key, thing in wanted.objects.items() if key not in own)

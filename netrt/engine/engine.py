@@ -1,0 +1,193 @@
+"""The one writer. Commands wait in a queue; one thread decides, makes the kernel so, saves, and tells who waits.
+
+Rule 1: the State that readers see is replaced whole, after the save. Rule 2: whoever got an answer can rely on it: the kernel
+holds it and the store has it. Rule 3: a command that fails leaves State, store and kernel as they were."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from netrt.decide.decide import decide
+from netrt.ipam.pools import Pools
+
+from netrt.dataplane.facts import HostFacts
+from netrt.engine.converge import Change, converge, converge_whole, planned
+from netrt.engine.ports import Kernel, Publisher, Store
+from netrt.errors import Exhausted, NetrtError, Unavailable
+from netrt.model.command import Command, CreateContainer, CreateNetwork, Reclaim
+from netrt.model.decision import Decision
+from netrt.model.network import DEFAULT_NETWORK
+from netrt.model.state import State
+
+log = logging.getLogger("netrt.engine")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a command: the State after it (before it, for a dry run), the id of what it made or meant, the names of what
+    a prune removed, and for a dry run the plan in words."""
+
+    state: State
+    id: str
+    plan: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    command: Command | None
+    dry_run: bool
+    answer: Future[Outcome]
+
+
+class Engine:
+    """Owns the State of one host and its kernel objects, on a thread of its own."""
+
+    def __init__(
+        self, kernel: Kernel, store: Store, publisher: Publisher, pools: Pools, clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._kernel = kernel
+        self._store = store
+        self._publisher = publisher
+        self._pools = pools
+        self._clock = clock
+        self._state = State()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._ready: Future[None] = Future()
+        self._closed = False
+
+    @property
+    def state(self) -> State:
+        """The State as of the last commit. Safe from any thread: it is never changed."""
+        return self._state
+
+    def start(self) -> None:
+        """Load the State, bring the kernel to it, and begin to take commands. Raises what made that impossible."""
+        self._thread.start()
+        self._ready.result()
+
+    def submit(self, command: Command, *, dry_run: bool = False) -> Future[Outcome]:
+        """Ask for a command; the Future has its Outcome or its NetrtError. From any thread."""
+        return self._put(_Job(command, dry_run, Future()))
+
+    def repair(self) -> Future[Outcome]:
+        """Compare everything with what should be and mend it; `plan` of the Outcome says what was done."""
+        return self._put(_Job(None, False, Future()))
+
+    def _put(self, job: _Job) -> Future[Outcome]:
+        if self._closed:
+            raise Unavailable("the daemon is stopping", retry=True)
+        self._jobs.put(job)
+        return job.answer
+
+    def close(self) -> None:
+        """Finish what was asked so far, then end. Nothing in the kernel is taken away."""
+        self._closed = True
+        self._jobs.put(None)
+        self._thread.join()
+
+    # on the engine's thread
+
+    def _work(self) -> None:
+        try:
+            self._recover()
+        except BaseException as error:
+            self._ready.set_exception(error)
+            return
+        self._ready.set_result(None)
+        while (job := self._jobs.get()) is not None:
+            self._answer(job)
+        self._kernel.close()
+        self._store.close()
+
+    def _answer(self, job: _Job) -> None:
+        if not job.answer.set_running_or_notify_cancel():
+            return
+        began = time.perf_counter()
+        name = type(job.command).__name__
+        try:
+            outcome = self._execute(job.command, dry_run=job.dry_run) if job.command else self._repair()
+        except NetrtError as error:
+            log.info("%s refused: %s", name, error)
+            job.answer.set_exception(error)
+        except Exception as error:
+            log.exception("%s failed", name)
+            job.answer.set_exception(error)
+        else:
+            log.info("%s %s: %.1f ms", name, outcome.id[:12], (time.perf_counter() - began) * 1000)
+            job.answer.set_result(outcome)
+
+    def _recover(self) -> None:
+        """Load, forget adopted containers whose namespace is gone, and converge everything.
+
+        After a crash there is little to do, after a reboot everything; either way it is the same plan.
+        """
+        self._state = self._store.load()
+        self._reclaim()
+        facts = self._kernel.facts(fresh=True)
+        done = converge_whole(self._kernel, self._state, facts)
+        log.info("recovered %d networks and %d containers: %d operations",
+                 len(self._state.networks), len(self._state.containers), len(done))  # fmt: skip
+        self._publisher.committed(State(), self._state, ())
+
+    def _reclaim(self) -> bool:
+        """Free what containers held whose adopted namespace is proven gone: no namespace, or another one, at its path."""
+        adopted = {c.id: c.sandbox for c in self._state.containers.values() if not c.sandbox.owned and c.sandbox.path}
+        alive = self._kernel.alive([sandbox.path for sandbox in adopted.values()])
+        dead = frozenset(cid for cid, sandbox in adopted.items() if alive.get(sandbox.path) != sandbox.inode)
+        if dead:
+            self._commit(self._decide(Reclaim(containers=dead), self._kernel.facts()))
+        return bool(dead)
+
+    def _execute(self, command: Command, *, dry_run: bool) -> Outcome:
+        facts = self._facts(command)
+        try:
+            decision = self._decide(command, facts)
+        except Exhausted:
+            if dry_run or not self._reclaim():
+                raise
+            decision = self._decide(command, facts)
+        if dry_run:
+            change = Change(before=self._state, after=decision.state, touched=decision.touched, facts=facts)
+            words = tuple(op.describe() for op in planned(self._kernel, change))
+            return Outcome(state=self._state, id=decision.id, plan=words, removed=decision.removed)
+        self._commit(decision, facts)
+        return Outcome(state=self._state, id=decision.id, removed=decision.removed)
+
+    def _decide(self, command: Command, facts: HostFacts) -> Decision:
+        return decide(self._state, command, facts, self._clock(), self._pools)
+
+    def _facts(self, command: Command) -> HostFacts:
+        """Facts are read anew only where a network may be made from them; listeners only where a port is published."""
+        makes_network = isinstance(command, CreateNetwork) or (
+            isinstance(command, CreateContainer) and DEFAULT_NETWORK not in self._state.network_names
+        )
+        publishes = isinstance(command, CreateContainer) and bool(command.ports)
+        return self._kernel.facts(listeners=publishes, fresh=makes_network)
+
+    def _commit(self, decision: Decision, facts: HostFacts | None = None) -> None:
+        before, after = self._state, decision.state
+        known = facts or self._kernel.facts()
+        touched = decision.touched
+        acts = bool(touched.networks or touched.containers)
+        if acts:
+            converge(self._kernel, Change(before=before, after=after, touched=touched, facts=known))
+        try:
+            self._store.save(before, after)
+        except Unavailable:
+            if acts:
+                converge_whole(self._kernel, before, known)
+            raise
+        self._state = after
+        self._publisher.committed(before, after, decision.events)
+
+    def _repair(self) -> Outcome:
+        done = converge_whole(self._kernel, self._state, self._kernel.facts(fresh=True))
+        return Outcome(state=self._state, id="", plan=tuple(op.describe() for op in done))
