@@ -116,7 +116,7 @@ def _routes_down(seen: HostState, wanted: HostState, gone: frozenset[End]) -> It
             yield ops.DelRoute(route)
 
 
-def _addresses_down(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[ops.Op]:
+def _addresses_down(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[ops.DelAddress]:
     for address in seen.all(Address):
         end = address.netns, address.link
         if address.key not in wanted.objects and end not in gone and wanted.get(Link, "link", *end):
@@ -197,9 +197,11 @@ def _raised(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterato
 
 
 def _routes_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[tuple[str, ops.Op]]:
+    # a link that loses an address may lose its routes too: they are set again, which changes nothing where they stayed
+    shaken = {(op.address.netns, op.address.link) for op in _addresses_down(seen, wanted, gone)}
     for route in wanted.all(Route):
         held = seen.get(Route, *route.key)
-        if held != route or (held.netns, held.link) in gone:
+        if held != route or (held.netns, held.link) in gone | shaken:
             yield route.netns, ops.SetRoute(route)
 
 
