@@ -1,4 +1,4 @@
-"""Make the kernel what a State says. The same three steps serve a command, a rollback, a repair, a crash and a reboot: compile what
+"""Make the kernel what a State says. One procedure serves a command, a rollback, a repair, a crash and a reboot: compile what
 is wanted, look at what is there, apply the difference.
 
 Rule 1: a command looks only at what it touches. Rule 2: when the kernel refuses, it is brought back to the State before by a look

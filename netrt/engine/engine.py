@@ -68,6 +68,11 @@ class Engine:
         """The State as of the last commit. Safe from any thread: it is never changed."""
         return self._state
 
+    @property
+    def alive(self) -> bool:
+        """Whether it takes commands."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
         """Load the State, bring the kernel to it, and begin to take commands. Raises what made that impossible."""
         self._thread.start()
@@ -117,9 +122,11 @@ class Engine:
         except NetrtError as error:
             log.info("%s refused: %s", name, error)
             job.answer.set_exception(error)
-        except Exception as error:
+        except BaseException as error:
             log.exception("%s failed", name)
             job.answer.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
         else:
             log.info("%s %s: %.1f ms", name, outcome.id[:12], (time.perf_counter() - began) * 1000)
             job.answer.set_result(outcome)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,12 +114,12 @@ def test_from_every_half_done_state_a_plan_leads_forward_and_back(seen: HostStat
         half = steps(half, (op,))
 
 
-@given(hosts(), hosts(), st.randoms(use_true_random=False))
-def test_random_loss_is_repaired(host: HostState, _: HostState, random: object) -> None:
+@given(hosts(), st.randoms(use_true_random=False))
+def test_random_loss_is_repaired(host: HostState, random: Random) -> None:
     """Vandalism: links, addresses, routes and elements vanish one by one, as the kernel lets them vanish."""
     vandal: list[ops.Op] = []
     for thing in host:
-        if random.random() < 0.3:  # type: ignore[attr-defined]
+        if random.random() < 0.3:
             match thing:
                 case Link(netns=netns, name=name):
                     vandal.append(ops.DelLink(netns, name))

@@ -1,0 +1,63 @@
+"""What a host's kernel holds, as text that can be compared: read with the field's own tools, not with netrt's eyes."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tests.host import Host
+
+VOLATILE = {
+    "ifindex", "link_index", "link_netnsid", "master_index", "stats", "stats64", "gc_timer", "hello_timer", "tcn_timer",
+    "topology_change_timer", "valid_life_time", "preferred_life_time", "num_tx_queues", "num_rx_queues", "ext_filter",
+    "linkmode", "operstate", "flags", "link", "inet6_addr_gen_mode", "promiscuity",
+}  # fmt: skip
+
+
+def _still(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _still(held) for key, held in sorted(value.items()) if key not in VOLATILE}
+    if isinstance(value, list):
+        return sorted((_still(held) for held in value), key=json.dumps)
+    return value
+
+
+def _links(host: Host, *where: str) -> Any:
+    links = json.loads(host.run("ip", *where, "-j", "-d", "addr", "show").stdout or "[]")
+    for link in links:
+        link["up"] = "UP" in link["flags"]
+        if link.get("linkinfo", {}).get("info_kind") == "veth" and not where:
+            link.pop("address", None)  # the host's end of a pair has a random one
+        if link.get("linkinfo", {}).get("info_kind") != "bridge":
+            link.get("linkinfo", {}).pop("info_slave_data", None)
+        link["addr_info"] = [a for a in link["addr_info"] if a.get("scope") != "link"]
+        link.get("linkinfo", {}).pop("info_data", None)
+    return _still(links)
+
+
+def snapshot(host: Host) -> dict[str, Any]:
+    """Links, addresses and routes of the host and of each named namespace, all nftables rules, and forwarding switches."""
+    names = sorted(os.listdir("/run/netns"))
+    taken: dict[str, Any] = {"namespaces": names}
+    for name in ["", *names]:
+        where = ("-n", name) if name else ()
+        taken[f"links {name}"] = _links(host, *where)
+        for version in ("-4", "-6"):
+            routes = host.run("ip", *where, version, "-j", "route", "show", "table", "all").stdout
+            kept = [r for r in json.loads(routes or "[]") if not str(r.get("dst", "")).startswith(("fe80", "ff00"))]
+            taken[f"routes {version} {name}"] = _still(kept)
+    taken["nft"] = host.run("nft", "-s", "list", "ruleset").stdout
+    for switch in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+        taken[switch] = Path("/proc/sys/net", switch).read_text()
+    return taken
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """What differs, for the message of a failed assertion; empty when nothing does."""
+    lines = []
+    for key in sorted({*before, *after}):
+        if before.get(key) != after.get(key):
+            lines.append(f"{key}:\n  before {before.get(key)}\n  after  {after.get(key)}")
+    return "\n".join(lines)
