@@ -1,0 +1,165 @@
+"""The files that each container has of its own: resolv.conf, hosts and hostname.
+
+Rule 1: they are bind-mounted into running containers, so a file that exists is written in place; one that does not is made
+whole under another name first. Rule 2: a file whose text is right is not touched. Rule 3: names and addresses come from
+checked values; what `--add-host` and `--dns` gave is checked here once more and left out where it is wrong.
+
+Only the daemon writes them; this module is not loaded when a process starts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from netrt.compile.facing import gateway_attachment
+from netrt.errors import Invalid
+from netrt.launch.resolver import HOST_FILE, host_resolv_conf, resolv_conf
+from netrt.model.address import host_of, parse_ip
+from netrt.model.container import HOST_SANDBOX, Attachment, Container
+from netrt.model.names import check_name, short_id
+from netrt.model.state import State
+from netrt.paths import Paths
+
+HOST_GATEWAY = "host-gateway"
+
+_LOCALHOST = """\
+127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::0\tip6-localnet
+ff00::0\tip6-mcastprefix
+ff02::1\tip6-allnodes
+ff02::2\tip6-allrouters
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFiles:
+    """What the host's own files say: `resolv_conf` for those that share its network, `resolvers` for all others."""
+
+    resolv_conf: str = ""
+    resolvers: str = ""
+    hosts: str = _LOCALHOST
+    hostname: str = field(default_factory=lambda: os.uname().nodename)
+
+    @staticmethod
+    def read() -> HostFiles:
+        """As they are now. What cannot be read counts as empty."""
+        hosts = _text_of("/etc/hosts") or _LOCALHOST
+        return HostFiles(resolv_conf=_text_of(HOST_FILE), resolvers=host_resolv_conf(), hosts=hosts)
+
+
+def parse_extra_host(text: str) -> tuple[str, str]:
+    """Name and address of one `--add-host NAME:ADDRESS`; the address may be `host-gateway`. Raises Invalid."""
+    name, separator, address = text.partition(":")
+    if not separator:
+        raise Invalid(f"invalid extra host {text[:60]!r}", hint="use NAME:ADDRESS, e.g. db:10.1.0.9 or up:host-gateway")
+    check_name("extra host", name)
+    if address != HOST_GATEWAY:
+        address = str(parse_ip("address of an extra host", address.removeprefix("[").removesuffix("]")))
+    return name, address
+
+
+def hostname_of(container: Container, host: HostFiles) -> str:
+    """The host name that a container sees: its own, or the host's in the host's network, or the first 12 digits of its id."""
+    if container.hostname:
+        return container.hostname
+    return host.hostname if container.sandbox.path == HOST_SANDBOX else short_id(container.id)
+
+
+def container_files(state: State, container_id: str, host: HostFiles) -> Mapping[str, str]:
+    """The texts of a container's files, by name. One that shares another's sandbox has the owner's resolvers and hosts."""
+    container = state.containers[container_id]
+    owner = state.containers[container.shares] if container.shares else container
+    shares_host = owner.sandbox.path == HOST_SANDBOX
+    dns = owner.process.dns if owner.process else ()
+    resolvers = host.resolv_conf if shares_host else host.resolvers
+    known = host.hosts if shares_host else _LOCALHOST
+    lines = [*_own_lines(state, owner, host), *_extra_lines(state, owner), *_extra_lines(state, container, owner)]
+    return {
+        "resolv.conf": resolv_conf(resolvers, _checked(dns), shares_host=shares_host),
+        "hosts": known + ("" if known.endswith("\n") else "\n") + "".join(dict.fromkeys(lines)),
+        "hostname": hostname_of(container, host) + "\n",
+    }
+
+
+def _own_lines(state: State, container: Container, host: HostFiles) -> Iterator[str]:
+    for attachment in state.attachments_of(container.id):
+        names = dict.fromkeys((hostname_of(container, host), container.name, *attachment.aliases))
+        for interface in attachment.addresses:
+            yield f"{host_of(interface)}\t{' '.join(names)}\n"
+
+
+def _extra_lines(state: State, container: Container, owner: Container | None = None) -> Iterator[str]:
+    for text in container.process.extra_hosts if container.process else ():
+        with contextlib.suppress(Invalid):
+            name, address = parse_extra_host(text)
+            for known in _gateways(state, owner or container) if address == HOST_GATEWAY else [address]:
+                yield f"{known}\t{name}\n"
+
+
+def _gateways(state: State, container: Container) -> list[str]:
+    """The addresses at which a container finds the host: the gateways of the network that leads outside."""
+    if container.sandbox.path == HOST_SANDBOX:
+        return ["127.0.0.1"]
+    found = [_gateway(state, gateway_attachment(state, container.id, version), version) for version in (4, 6)]
+    return [address for address in found if address]
+
+
+def _gateway(state: State, attachment: Attachment | None, version: int) -> str | None:
+    if attachment is None:
+        return None
+    return state.networks[attachment.network_id].subnet_of(attachment.address(version)).gateway
+
+
+def _checked(addresses: Iterable[str]) -> list[str]:
+    checked = []
+    for text in addresses:
+        with contextlib.suppress(Invalid):
+            checked.append(str(parse_ip("resolver", text)))
+    return checked
+
+
+def affected(before: State, after: State) -> frozenset[str]:
+    """Ids of the containers of `after` whose files may have to say something else than in `before`."""
+    ids = {key for key, value in after.containers.items() if before.containers.get(key) is not value}
+    ids |= {key[0] for key, value in after.attachments.items() if before.attachments.get(key) is not value}
+    ids |= {key[0] for key in before.attachments.keys() - after.attachments.keys()}
+    ids |= {c.id for c in after.containers.values() if c.shares in ids}
+    return frozenset(ids & after.containers.keys())
+
+
+def refresh(paths: Paths, before: State, after: State, host: HostFiles) -> None:
+    """Write the files of every container that the step from `before` to `after` may concern, and remove the directories of
+    those that are gone. At start-up `before` is an empty State. Raises OSError."""
+    for container_id in affected(before, after):
+        write_files(paths.container(container_id), container_files(after, container_id, host))
+    for container_id in before.containers.keys() - after.containers.keys():
+        shutil.rmtree(paths.container(container_id), ignore_errors=True)
+
+
+def write_files(directory: str, files: Mapping[str, str]) -> None:
+    """Write texts by name into `directory`, which is made if it is not there. Raises OSError."""
+    os.makedirs(directory, mode=0o755, exist_ok=True)
+    for name, text in files.items():
+        path = f"{directory}/{name}"
+        if _text_of(path) == text:
+            continue
+        if os.path.exists(path):
+            with open(path, "r+", encoding="utf-8") as file:
+                file.write(text)
+                file.truncate()
+        else:
+            with open(f"{path}.new", "w", encoding="utf-8") as file:
+                file.write(text)
+            os.rename(f"{path}.new", path)
+
+
+def _text_of(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
