@@ -1,7 +1,8 @@
 """The kernel floor: the kernel objects of one attach, made in the rawest way that Python has.
 
 A namespace made on a thread and kept by a bind mount, a veth pair whose inner end is born in it, address, links up, default
-route, and one element of an nftables map; raw netlink, encoded by hand, nothing read back. What netrt costs is told as a ratio to this."""
+route, and one element of an nftables map; raw netlink, encoded by hand, nothing read back. What netrt costs is told as a ratio
+to this."""
 
 from __future__ import annotations
 

@@ -1,0 +1,136 @@
+"""`make bench`: what netrt costs, as ratios to the kernel floor measured in the same run, interleaved with it.
+
+It is a host of its own (network and mount namespaces), ends what it starts, and writes bench/results.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from netrt.api.client import Client
+
+from tests.bench.floor import TABLE, Floor
+from tests.namespaces import own_namespaces
+
+REPEATS = 40
+WARM_UP = 5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a ratio, what it must not exceed (0: no limit set), and the two medians behind it in ms."""
+
+    what: str
+    ratio: float
+    limit: float
+    milliseconds: float
+    against: float
+
+
+def timed(action: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    action()
+    return (time.perf_counter() - began) * 1000
+
+
+@dataclass
+class Attaches:
+    """Medians in ms of attach and detach, of netrt and of the floor, taken in turn."""
+
+    attach: float
+    detach: float
+    floor_attach: float
+    floor_detach: float
+
+
+class Bench:
+    """A daemon, a client of it, and the floor beside them."""
+
+    def __init__(self, client: Client, floor: Floor) -> None:
+        self.client = client
+        self.floor = floor
+        self.number = 10
+
+    def attach(self, name: str, *ports: str) -> None:
+        self.client.create_container(name, network="bench", ports=ports)
+
+    def attaches(self, repeats: int = REPEATS) -> Attaches:
+        turns = [self._turn() for _ in range(repeats + WARM_UP)][WARM_UP:]
+        return Attaches(*(statistics.median(figures) for figures in zip(*turns, strict=True)))
+
+    def _turn(self) -> tuple[float, float, float, float]:
+        number = self.number = self.number + 1
+        name, port = f"probe{number}", f"{20000 + number}:80"
+        floor_attach = timed(lambda: self.floor.attach(number))
+        attach = timed(lambda: self.attach(name, port))
+        floor_detach = timed(lambda: self.floor.detach(number))
+        detach = timed(lambda: self.client.remove_container(name))
+        return attach, detach, floor_attach, floor_detach
+
+    def filled(self, first: int, last: int) -> None:
+        for number in range(first, last):
+            self.attach(f"load{number}")
+
+    def published(self, name: str, spec: str) -> None:
+        self.attach(name, spec)
+
+
+@contextmanager
+def bench() -> Iterator[Bench]:
+    """A host with a running daemon, the network `bench`, and the floor's bridge and table."""
+    with own_namespaces(), tempfile.TemporaryDirectory() as root:
+        for line in ("link set lo up", "link add floor0 type bridge", "addr add 10.250.0.1/16 dev floor0"):
+            subprocess.run(["ip", *line.split()], check=True)
+        subprocess.run(["ip", "link", "set", "floor0", "up"], check=True)
+        subprocess.run(["nft", "-f", "-"], input=TABLE, text=True, check=True)
+        os.environ["NETRT_ROOT"] = root
+        client = Client(root=root)
+        client.create_network("bench", subnets=["10.251.0.0/16"])
+        try:
+            yield Bench(client, Floor("floor0"))
+        finally:
+            client.close()
+
+
+def rows(on: Bench) -> Iterator[Row]:
+    empty = on.attaches()
+    yield Row("attach at 0 / kernel floor", empty.attach / empty.floor_attach, 3.0, empty.attach, empty.floor_attach)
+    yield Row("detach at 0 / kernel floor", empty.detach / empty.floor_detach, 0, empty.detach, empty.floor_detach)
+    on.published("ten", "30000-30009:1000-1009")
+    few = on.attaches()
+    on.published("many", "40000-49999:10000-19999")
+    many = on.attaches()
+    yield Row("one more port at 10,000 / at 10", many.attach / few.attach, 1.5, many.attach, few.attach)
+    on.client.remove_container("many")
+    on.client.remove_container("ten")
+    on.filled(0, 500)
+    full = on.attaches()
+    yield Row("attach at 500 / attach at 0", full.attach / empty.attach, 1.3, full.attach, empty.attach)
+    yield Row("attach at 500 / kernel floor", full.attach / full.floor_attach, 0, full.attach, full.floor_attach)
+    yield Row("detach at 500 / kernel floor", full.detach / full.floor_detach, 0, full.detach, full.floor_detach)
+
+
+def main() -> int:
+    with bench() as on:
+        table = list(rows(on))
+    Path("bench").mkdir(exist_ok=True)
+    Path("bench/results.json").write_text(json.dumps([asdict(row) for row in table], indent=1) + "\n")
+    print(f"{'':34} {'ratio':>7} {'reach':>7} {'ms':>8} {'against':>8}")
+    for row in table:
+        reach = f"<= {row.limit}" if row.limit else ""
+        missed = "  missed" if row.limit and row.ratio > row.limit else ""
+        print(f"{row.what:34} {row.ratio:7.2f} {reach:>7} {row.milliseconds:8.2f} {row.against:8.2f}{missed}")
+    return any(row.limit and row.ratio > row.limit for row in table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""Every operation of every flow refused once, and the engine killed before and after every operation, on a real kernel.
+
+After a refusal the kernel holds what it held before. After a kill a new engine on the same store brings it to the state before
+or to the state after, and both are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from netrt.decide.networks import initial_state
+from netrt.ipam.pools import Pools
+from netrt.kernel.kernel import LinuxKernel
+
+from netrt.dataplane.ops import Op
+from netrt.engine.engine import Engine
+from netrt.errors import KernelRefused
+from netrt.model.command import (
+    Command,
+    Connect,
+    CreateContainer,
+    CreateNetwork,
+    Disconnect,
+    Endpoint,
+    RemoveContainer,
+    RemoveNetwork,
+)
+from netrt.model.port import parse_port
+from netrt.paths import Paths
+from netrt.store.memory import MemoryStore
+from tests.host import Host
+from tests.snapshot import differences, snapshot
+
+pytestmark = pytest.mark.root
+
+NET, OTHER, WEB, DB = "a" * 64, "b" * 64, "c" * 64, "d" * 64
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of the engine may catch it and tidy up."""
+
+
+class Hurt(LinuxKernel):
+    """The real kernel, with one operation that is refused, or before which the engine dies."""
+
+    at = -1
+    kill = False
+    count = 0
+
+    def apply(self, ops: Sequence[Op]) -> None:
+        for op in ops:
+            Hurt.count += 1
+            if Hurt.count - 1 == Hurt.at:
+                if Hurt.kill:
+                    raise Killed
+                raise KernelRefused(f"cannot {op.describe()}: injected", errno=5)
+            super().apply((op,))
+
+
+class Nobody:
+    def committed(self, *_: Any) -> None:
+        pass
+
+
+@dataclass
+class Flow:
+    """Commands that lead to the state before, and the one that is hurt."""
+
+    given: tuple[Command, ...]
+    then: Command
+
+
+network = CreateNetwork(id=NET, name="app", ipv6=True)
+other = CreateNetwork(id=OTHER, name="back", internal=True)
+web = CreateContainer(
+    id=WEB, name="web", network_mode="app", endpoints=(Endpoint(network="app"),), ports=(parse_port("8080:80"),)
+)
+db = CreateContainer(
+    id=DB, name="db", network_mode="app", endpoints=(Endpoint(network="app"), Endpoint(network="back"))
+)
+
+FLOWS = {
+    "create the first network": Flow((), network),
+    "create a second network": Flow((network,), other),
+    "attach with a port": Flow((network,), web),
+    "attach to two networks": Flow((network, other, web), db),
+    "connect": Flow((network, other, web), Connect(container="web", endpoint=Endpoint(network="back"))),
+    "disconnect": Flow((network, other, db), Disconnect(network="back", container="db")),
+    "disconnect what has the port": Flow((network, web), Disconnect(network="app", container="web")),
+    "detach with a port": Flow((network, web), RemoveContainer(container="web")),
+    "remove a network of two": Flow((network, other), RemoveNetwork(network="back")),
+    "remove the last network": Flow((network,), RemoveNetwork(network="app")),
+}
+
+
+@pytest.fixture
+def engine_on() -> Iterator[Callable[[MemoryStore], Engine]]:
+    made: list[Engine] = []
+
+    def make(store: MemoryStore) -> Engine:
+        engine = Engine(Hurt(Paths()), store, Nobody(), Pools(ula="fd12:3456:789a::/48"))
+        made.append(engine)
+        return engine
+
+    Hurt.at, Hurt.kill, Hurt.count = -1, False, 0
+    yield make
+    Hurt.at = -1
+    for engine in made:
+        if engine.alive:
+            engine.close()
+
+
+def _before(host: Host, flow: Flow, engine: Engine) -> dict[str, Any]:
+    Path("/run/netrt").mkdir(exist_ok=True)
+    Hurt.at = -1
+    engine.start()
+    for command in flow.given:
+        engine.submit(command).result(20)
+    return snapshot(host)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_refused_operation_changes_nothing(name: str, host: Host, engine_on: Callable[[MemoryStore], Engine]) -> None:
+    flow, store = FLOWS[name], MemoryStore(initial_state())
+    engine = engine_on(store)
+    before, saved = _before(host, flow, engine), engine.state
+    points = 0
+    while True:
+        Hurt.count, Hurt.at = 0, points
+        job = engine.submit(flow.then)
+        if job.exception(20) is None:
+            break
+        assert isinstance(job.exception(), KernelRefused), job.exception()
+        assert not differences(before, snapshot(host)), f"operation {points} refused"
+        assert engine.state == saved
+        points += 1
+    assert points >= 1
+    assert Hurt.count == points, "each operation was refused once"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_kill_at_any_operation_leaves_before_or_after(
+    name: str, host: Host, engine_on: Callable[[MemoryStore], Engine]
+) -> None:
+    flow, store = FLOWS[name], MemoryStore(initial_state())
+    engine = engine_on(store)
+    before = _before(host, flow, engine)
+    points = 0
+    while True:
+        Hurt.count, Hurt.at, Hurt.kill = 0, points, True
+        job = engine.submit(flow.then)
+        if job.exception(20) is None:
+            break
+        assert isinstance(job.exception(), Killed)
+        Hurt.at = -1
+        engine = engine_on(store)
+        engine.start()
+        assert not differences(before, snapshot(host)), f"killed before operation {points}"
+        points += 1
+    assert points >= 1
+    after = snapshot(host)
+    engine_on(store).start()
+    assert not differences(after, snapshot(host)), "killed after the save"
