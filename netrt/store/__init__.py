@@ -1,0 +1,1 @@
+"""Where State is kept: SQLite on one host, or memory for tests."""
