@@ -1,0 +1,57 @@
+# `make help` lists what is supported. Everything runs from .venv, which `setup` makes.
+SHELL := /bin/bash
+PREFIX ?= /usr/local
+UNITS ?= $(PREFIX)/lib/systemd/system
+bin := $(CURDIR)/.venv/bin
+ready := .venv/.ready
+pytest := $(bin)/pytest
+
+.PHONY: help setup fmt check test kernel e2e bench demo clean install
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@sed -nE 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+
+setup: $(ready) ## make .venv with netrt and netrtd; as root also install what is missing (apt)
+
+$(ready): pyproject.toml tests/constraints.txt .ci/setup
+	.ci/setup
+	@touch $@
+
+fmt: setup ## put the source in order: format, simple lint, the map in the README
+	$(bin)/ruff format netrt tests cni-plugins
+	$(bin)/ruff check --fix netrt tests cni-plugins
+	$(bin)/python tests/housemap.py --write
+
+check: setup ## house rules and the pure core; no root, under a minute
+	$(pytest) -q -n 2 tests/test_house.py tests/unit
+
+test: setup ## everything (needs root for all but `check`)
+	$(pytest) -q -n 2 --durations=10
+
+kernel: setup ## contracts, failures, crashes and drift on the real kernel (root)
+	$(pytest) -q -n 2 tests/contract tests/kernel
+
+e2e: setup ## packets, through the command line and the daemon (root)
+	$(pytest) -q -n 2 tests/e2e
+
+bench: setup ## what an attach costs, as a ratio to the kernel's own share (root)
+	$(bin)/python -m tests.bench
+
+demo: setup ## three containers, two networks, one published port, and the proof (root)
+	@$(bin)/python -m netrt.demo
+
+clean: ## remove what was made here, .venv included
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+install: setup ## launchers into /usr/local/bin and systemd units, for this checkout (DESTDIR, PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITS)
+	for name in netrt netrtd; do install -m 755 $(bin)/$$name $(DESTDIR)$(PREFIX)/bin/$$name; done
+	for unit in netrt/daemon/systemd/*; do \
+	  sed 's|@BIN@|$(PREFIX)/bin|g' $$unit >$(DESTDIR)$(UNITS)/$${unit##*/} && chmod 644 $(DESTDIR)$(UNITS)/$${unit##*/}; done
+ifeq ($(DESTDIR),)
+	getent group netrt >/dev/null || groupadd --system netrt
+	! test -d /run/systemd/system || systemctl daemon-reload
+	@echo "now: systemctl enable --now netrtd.socket (without systemd netrt starts its daemon on demand)"
+endif
