@@ -69,6 +69,26 @@ class Subnet(msgspec.Struct, frozen=True, kw_only=True):
             if part.version != block.version or not part.subnet_of(block):  # type: ignore[arg-type]
                 raise Invalid(f"ip-range {self.ip_range} is outside of subnet {self.cidr}")
 
+    @property
+    def dynamic(self) -> range:
+        """The addresses, as numbers, that dynamic ones come from, less the reserved ones among them."""
+        block = network(self.ip_range or self.cidr)
+        return range(int(block.network_address), int(block.broadcast_address) + 1)
+
+    @property
+    def reserved(self) -> Mapping[int, str]:
+        """The addresses, as numbers, that no container ever gets, and what each of them is."""
+        block = network(self.cidr)
+        known = {
+            int(ipaddress.ip_address(address)): f"auxiliary address {name}" for name, address in self.auxiliary.items()
+        }
+        if self.gateway is not None:
+            known[int(ipaddress.ip_address(self.gateway))] = "gateway"
+        if block.version == 4:
+            known[int(block.broadcast_address)] = "broadcast address"
+        known[int(block.network_address)] = "network address"
+        return known
+
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):
     """A named network segment. `id` is 64 hexadecimal digits; `created` is RFC 3339 in UTC; `options` are driver options as

@@ -2,7 +2,7 @@
 
 Rule 1: a State is never changed; `with_…` and `without_…` give a new one. Rule 2: the indexes below are derived from the four
 tables and kept in step by these edits alone; `check_invariants` says what must hold between them. Rule 3: an edit costs a copy
-of the dictionaries that it touches (5 ns an entry), never a pass over the entries in Python.
+of the dictionaries that it touches (5 ns an entry), never a pass over the entries in Python; only removing a network makes one.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from netrt.model.address import host_of
-from netrt.model.container import Attachment, Container, Released
+from netrt.model.address import family, host_of
+from netrt.model.container import HOST_SANDBOX, Attachment, Container, Released, Sandbox
+from netrt.model.ledger import EverUsed, Ledger, ledger_of
 from netrt.model.network import Network
 from netrt.model.port import PortMapping
 
-PORT_BUCKET = 256
+PORT_BUCKET = 16
 """Published ports are indexed by (protocol, host port // PORT_BUCKET)."""
 
 AttachmentKey = tuple[str, str]
+LedgerKey = tuple[str, int]
 PortHolder = tuple[PortMapping, str]
 Ports = tuple[PortMapping, ...]
 
@@ -28,11 +30,28 @@ def _buckets(mapping: PortMapping) -> list[tuple[str, int]]:
     return [(mapping.protocol, number) for number in range(first, last + 1)]
 
 
+def _places(container: Container) -> list[str]:
+    """What a container's sandbox is indexed by: its path, and for an adopted one also its inode. Only its owner has it."""
+    sandbox = container.sandbox
+    if container.shares or sandbox.path == HOST_SANDBOX:
+        return []
+    return [sandbox.path, _inode(sandbox)] if sandbox.inode else [sandbox.path]
+
+
+def _ever(network_id: str, *tables: Mapping[tuple[str, str], object]) -> EverUsed:
+    return lambda address: any((network_id, address) in table for table in tables)
+
+
+def _inode(sandbox: Sandbox) -> str:
+    return f"inode {sandbox.inode}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """Networks by id, containers by id, attachments by key, released addresses by (network id, address); and the indexes.
+    """Networks by id, containers by id, attachments by key, released addresses by (network id, address), the longest ago first.
 
-    `order` is the number that the next ordered event gets.
+    `order` is the number that the next ordered event gets. The other fields are indexes: `addresses` and `macs` by network id
+    and address, `ledgers` by network id and family, `sandboxes` by path and, where adopted, by inode.
     """
 
     networks: Mapping[str, Network] = field(default_factory=dict)
@@ -48,19 +67,32 @@ class State:
     of_network: Mapping[str, frozenset[AttachmentKey]] = field(default_factory=dict)
     ports: Mapping[tuple[str, int], tuple[PortHolder, ...]] = field(default_factory=dict)
     links: Mapping[str, AttachmentKey] = field(default_factory=dict)
+    macs: Mapping[tuple[str, str], AttachmentKey] = field(default_factory=dict)
+    sandboxes: Mapping[str, str] = field(default_factory=dict)
+    ledgers: Mapping[LedgerKey, Ledger] = field(default_factory=dict)
 
     # networks
 
     def with_network(self, network: Network) -> State:
         """Add or replace a network. The caller has checked that its name is free."""
-        names = dict(self.network_names)
+        names, ledgers = dict(self.network_names), dict(self.ledgers)
         before = self.networks.get(network.id)
+        released: list[Released] = []
         if before is not None:
             del names[before.name]
+            released = [gone for gone in self.released.values() if gone.network_id == network.id]
+        for version in (4, 6):
+            ledgers[network.id, version] = ledger_of(
+                network,
+                version,
+                _ever(network.id, self.addresses, self.released),
+                [gone for gone in released if gone.version == version],
+            )
         return replace(
             self,
             networks={**self.networks, network.id: network},
             network_names={**names, network.name: network.id},
+            ledgers=ledgers,
         )
 
     def without_network(self, network_id: str) -> State:
@@ -69,20 +101,29 @@ class State:
         networks, names = dict(self.networks), dict(self.network_names)
         del names[networks.pop(network_id).name]
         released = {key: value for key, value in self.released.items() if key[0] != network_id}
-        return replace(self, networks=networks, network_names=names, released=released)
+        ledgers = {key: value for key, value in self.ledgers.items() if key[0] != network_id}
+        return replace(self, networks=networks, network_names=names, released=released, ledgers=ledgers)
 
     # containers
 
     def with_container(self, container: Container) -> State:
         """Add or replace a container, its published ports included."""
         before = self.containers.get(container.id)
-        names = self.container_names
+        names, sandboxes, ports = self.container_names, self.sandboxes, self.ports
         if before is None or before.name != container.name:
-            names = {name: at for name, at in names.items() if at != container.id} | {container.name: container.id}
+            names = {**names, container.name: container.id}
+            if before is not None:
+                del names[before.name]
+        if before is None or before.sandbox != container.sandbox:
+            sandboxes = dict(sandboxes)
+            for place in _places(before) if before else ():
+                sandboxes.pop(place, None)
+            sandboxes.update(dict.fromkeys(_places(container), container.id))
         old: Ports = before.ports if before else ()
-        ports = self.ports if old == container.ports else self._with_ports(container.id, old, container.ports)
+        if old != container.ports:
+            ports = self._with_ports(container.id, old, container.ports)
         containers = {**self.containers, container.id: container}
-        return replace(self, containers=containers, container_names=names, ports=ports)
+        return replace(self, containers=containers, container_names=names, sandboxes=sandboxes, ports=ports)
 
     def without_container(self, container_id: str) -> State:
         """Remove a container that has no attachments any more."""
@@ -91,7 +132,15 @@ class State:
         container = containers.pop(container_id)
         del names[container.name]
         ports = self._with_ports(container_id, container.ports, ()) if container.ports else self.ports
-        return replace(self, containers=containers, container_names=names, ports=ports)
+        sandboxes = dict(self.sandboxes)
+        for place in _places(container):
+            sandboxes.pop(place, None)
+        return replace(self, containers=containers, container_names=names, sandboxes=sandboxes, ports=ports)
+
+    def sandbox_holder(self, sandbox: Sandbox) -> str | None:
+        """The id of the container that already has this namespace, by its path or by its inode."""
+        found = self.sandboxes.get(sandbox.path)
+        return found or (self.sandboxes.get(_inode(sandbox)) if sandbox.inode else None)
 
     def _with_ports(
         self, container_id: str, old: Ports, new: Ports
@@ -122,18 +171,25 @@ class State:
     def with_attachment(self, attachment: Attachment) -> State:
         """Add an attachment (its container and network exist), or replace one without change of its addresses."""
         key, mine = attachment.key, self.of_container.get(attachment.container_id, ())
-        addresses = dict(self.addresses)
-        released = dict(self.released)
+        addresses, ledgers, released = dict(self.addresses), dict(self.ledgers), self.released
+        network = self.networks[attachment.network_id]
+        ever = _ever(network.id, addresses, self.released)
         for interface in attachment.addresses:
-            place = attachment.network_id, host_of(interface)
+            address = host_of(interface)
+            place, book = (network.id, address), (network.id, family(address))
             addresses[place] = key
-            released.pop(place, None)
+            ledgers[book] = ledgers[book].taken(interface, network, ever)
+            if place in released:
+                released = {**released}
+                del released[place]
         return replace(
             self,
             attachments={**self.attachments, key: attachment},
             addresses=addresses,
             released=released,
+            ledgers=ledgers,
             links={**self.links, attachment.link: key},
+            macs={**self.macs, (network.id, attachment.mac): key},
             of_container={**self.of_container, attachment.container_id: mine if key in mine else (*mine, key)},
             of_network={
                 **self.of_network,
@@ -145,12 +201,15 @@ class State:
     def without_attachment(self, key: AttachmentKey) -> State:
         """Remove an attachment and remember who had its addresses."""
         attachments, addresses, links = dict(self.attachments), dict(self.addresses), dict(self.links)
+        macs, ledgers = dict(self.macs), dict(self.ledgers)
         released, order = dict(self.released), self.order
         gone = attachments.pop(key)
-        del links[gone.link]
-        owner = self.containers[gone.container_id].name
+        del links[gone.link], macs[gone.network_id, gone.mac]
+        owner, network = self.containers[gone.container_id].name, self.networks[gone.network_id]
         for interface in gone.addresses:
             address = host_of(interface)
+            book = gone.network_id, family(address)
+            ledgers[book] = ledgers[book].rested(interface, owner, network)
             del addresses[gone.network_id, address]
             released[gone.network_id, address] = Released(
                 network_id=gone.network_id, address=address, owner=owner, order=order
@@ -168,6 +227,8 @@ class State:
             attachments=attachments,
             addresses=addresses,
             links=links,
+            macs=macs,
+            ledgers=ledgers,
             released=released,
             of_container=of_container,
             of_network=of_network,
@@ -192,7 +253,7 @@ def state_of(
     released: tuple[Released, ...] = (),
     order: int = 1,
 ) -> State:
-    """A State with its indexes, from the rows of a store. Attachments are put in their order."""
+    """A State with its indexes, from the rows of a store. Attachments and released addresses are put in their order."""
     state = State()
     for network in networks:
         state = state.with_network(network)
@@ -200,8 +261,21 @@ def state_of(
         state = state.with_container(container)
     for attachment in sorted(attachments, key=lambda a: a.order):
         state = state.with_attachment(attachment)
-    table = {(r.network_id, r.address): r for r in released}
-    return replace(state, released=table, order=max([order, state.order, *(r.order + 1 for r in released)]))
+    table = {(r.network_id, r.address): r for r in sorted(released, key=lambda r: r.order)}
+    state = replace(state, released=table, order=max([order, state.order, *(r.order + 1 for r in released)]))
+    by_book: dict[LedgerKey, list[Released]] = {}
+    for gone in table.values():
+        by_book.setdefault((gone.network_id, gone.version), []).append(gone)
+    ledgers = {
+        (network_id, version): ledger_of(
+            state.networks[network_id],
+            version,
+            _ever(network_id, state.addresses, state.released),
+            by_book.get((network_id, version), ()),
+        )
+        for network_id, version in state.ledgers
+    }
+    return replace(state, ledgers=ledgers)
 
 
 def check_invariants(state: State) -> None:
@@ -213,12 +287,16 @@ def check_invariants(state: State) -> None:
         tuple(state.released.values()),
         state.order,
     )
-    for index in ("network_names", "container_names", "addresses", "of_container", "of_network", "links"):
+    indexes = ("network_names", "container_names", "addresses", "of_container", "of_network", "links")
+    for index in (*indexes, "macs", "sandboxes", "ledgers"):
         assert getattr(state, index) == getattr(rebuilt, index), f"index {index} is out of step"
+    for book, ledger in state.ledgers.items():
+        assert list(ledger.resting) == list(rebuilt.ledgers[book].resting), f"the order of {book} is out of step"
     assert {b: frozenset(h) for b, h in state.ports.items()} == {b: frozenset(h) for b, h in rebuilt.ports.items()}
     assert len(state.network_names) == len(state.networks), "two networks of one name"
     assert len(state.container_names) == len(state.containers), "two containers of one name"
     assert len(state.links) == len(state.attachments), "two attachments of one link"
+    assert len(state.macs) == len(state.attachments), "two attachments of one network with one MAC"
     assert sum(len(a.addresses) for a in state.attachments.values()) == len(state.addresses), "an address twice"
     assert not set(state.released) & set(state.addresses), "an address both in use and released"
     for attachment in state.attachments.values():
