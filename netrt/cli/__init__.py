@@ -1,0 +1,5 @@
+"""The command line: a client of the daemon's API, in the words and flags of Docker's.
+
+Rule 1: nothing is imported before it is needed; `netrt --help` loads click and this room's table of verbs, no more.
+Rule 2: a verb asks the daemon and prints the answer; it decides nothing, but refuses what can be known to be wrong.
+"""

@@ -1,0 +1,124 @@
+"""`netrt container …`, and the same verbs at the top level: what is about a container and not about its process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from netrt.cli import options
+from netrt.cli.lazy import CONTEXT, LazyGroup
+from netrt.cli.session import Session, place
+
+VERBS = {
+    "create": ("netrt.cli.container:create", "Create a container without starting it, or adopt a namespace"),
+    "run": ("netrt.cli.run:run", "Create and start a container"),
+    "exec": ("netrt.cli.execute:execute", "Run a command inside a container"),
+    "ls": ("netrt.cli.container:ls", "List containers"),
+    "start": ("netrt.cli.run:start", "Start containers again"),
+    "stop": ("netrt.cli.execute:stop", "Stop containers"),
+    "rm": ("netrt.cli.container:rm", "Remove containers"),
+    "rename": ("netrt.cli.container:rename", "Give a container another name"),
+    "logs": ("netrt.cli.execute:logs", "Show what a container printed"),
+    "port": ("netrt.cli.container:port", "List the published ports of a container"),
+    "inspect": ("netrt.cli.container:inspect", "Show containers as JSON"),
+}
+
+
+@click.group(cls=LazyGroup, verbs=VERBS, context_settings=CONTEXT)
+def container() -> None:
+    """Manage containers."""
+
+
+@click.command(cls=options.DockerCommand, context_settings=options.RUN_CONTEXT)
+@options.container_options
+@click.option("--netns", default="", metavar="PATH", help="adopt the network namespace at PATH")
+@click.option(
+    "--pid", type=click.IntRange(min=1), default=None, metavar="N", help="adopt the network namespace of process N"
+)
+@options.dry_run_option
+@click.argument("command", nargs=-1)
+@click.pass_obj
+def create(session: Session, /, name: str, dry_run: bool, pid: int | None, **asked: Any) -> None:
+    """Create a container without starting it, and print its id.
+
+    With --netns or --pid it is a network namespace that somebody else made; that is never deleted.
+    """
+    from netrt.cli.bodies import container_body, name_query
+
+    body = container_body(**asked, pid=pid or 0)
+    made = session.change("POST", "/containers/create", query=name_query(name), body=body, dry_run=dry_run)
+    if made:
+        for warning in made.get("Warnings") or ():
+            click.echo(f"WARNING: {warning}", err=True)
+        click.echo(made["Id"])
+
+
+@click.command()
+@click.option("-a", "--all", "everything", is_flag=True, help="also those that do not run")
+@options.filter_option
+@options.format_option
+@options.no_trunc_option
+@options.quiet_option
+@click.pass_obj
+def ls(session: Session, everything: bool, filters: options.Pairs, form: str, no_trunc: bool, quiet: bool) -> None:
+    """List containers."""
+    from netrt.cli import show
+
+    query = options.filters_query(filters) | ({"all": "1"} if everything else {})
+    rows = [show.container_row(each, no_trunc) for each in session.request("GET", "/containers/json", query=query)]
+    show.listing(rows, show.CONTAINER_COLUMNS, form, quiet)
+
+
+@click.command()
+@options.inspect_format_option
+@options.containers_argument
+@click.pass_obj
+def inspect(session: Session, names: tuple[str, ...], form: str | None) -> None:
+    """Show containers as a JSON list."""
+    from netrt.cli.inspect import show_found
+
+    show_found(session, names, ["container"], form)
+
+
+@click.command()
+@click.option("-f", "--force", is_flag=True, help="end its process first; no failure where it does not exist")
+@options.dry_run_option
+@options.containers_argument
+@click.pass_obj
+def rm(session: Session, names: tuple[str, ...], force: bool, dry_run: bool) -> None:
+    """Remove containers, and print their names."""
+    session.remove_each("containers", names, force=force, dry_run=dry_run)
+
+
+@click.command()
+@options.dry_run_option
+@options.container_argument
+@click.argument("name", metavar="NEW_NAME")
+@click.pass_obj
+def rename(session: Session, container: str, name: str, dry_run: bool) -> None:
+    """Give a container another name."""
+    from netrt.model.names import check_name
+
+    query = {"name": check_name("container name", name)}
+    session.change("POST", place("containers", container, "rename"), query=query, dry_run=dry_run)
+
+
+@click.command()
+@options.container_argument
+@click.argument("wanted", metavar="[PORT[/PROTOCOL]]", default="")
+@click.pass_obj
+def port(session: Session, container: str, wanted: str) -> None:
+    """List the published ports of a container, or where one of its ports is published."""
+    from netrt.cli import show
+    from netrt.errors import NotFound
+
+    bindings = session.request("GET", place("containers", container, "json"))["NetworkSettings"]["Ports"] or {}
+    if not wanted:
+        lines = [f"{inside} -> {show.binding_text(each)}" for inside, held in bindings.items() for each in held or ()]
+    else:
+        inside = wanted if "/" in wanted else f"{wanted}/tcp"
+        lines = [show.binding_text(each) for each in bindings.get(inside) or ()]
+        if not lines:
+            raise NotFound(f"port {inside} of {container} is not published")
+    click.echo("\n".join(lines), nl=bool(lines))

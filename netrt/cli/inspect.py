@@ -1,0 +1,56 @@
+"""`netrt inspect`: containers and networks by name or id, as Docker's JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from netrt.cli import options
+from netrt.cli.report import report
+from netrt.cli.session import Session, place
+from netrt.errors import NotFound
+
+PLACES = {"container": ("containers", "json"), "network": ("networks",)}
+
+
+@click.command()
+@options.inspect_format_option
+@click.option("--type", "kind", type=click.Choice(list(PLACES)), help="look only among these")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.pass_obj
+def inspect(session: Session, names: tuple[str, ...], form: str | None, kind: str | None) -> None:
+    """Show containers and networks as a JSON list."""
+    show_found(session, names, [kind] if kind else list(PLACES), form)
+
+
+def show_found(session: Session, names: Sequence[str], kinds: Sequence[str], form: str | None) -> None:
+    """Print what is found, then say what is not, with exit status 1."""
+    found, missing = [], []
+    for name in names:
+        each = _find(session, name, kinds)
+        if each is None:
+            missing.append(name)
+        else:
+            found.append(each)
+    if form == "json":
+        for each in found:
+            click.echo(json.dumps(each, separators=(",", ":")))
+    else:
+        click.echo(json.dumps(found, indent=4))
+    for name in missing:
+        report(f"no such {kinds[0] if len(kinds) == 1 else 'object'}: {name}")
+    if missing:
+        click.get_current_context().exit(1)
+
+
+def _find(session: Session, name: str, kinds: Sequence[str]) -> Any:
+    for kind in kinds:
+        collection, *tail = PLACES[kind]
+        try:
+            return session.request("GET", place(collection, name, *tail))
+        except NotFound:
+            continue
+    return None

@@ -1,0 +1,93 @@
+"""`netrt`: the table of verbs, the global options, and the one place where an error becomes a line and an exit status.
+
+Exit status: 0 done, 1 the daemon or a check refused, 2 the command line could not be understood, 130 interrupted; `run` and
+`exec` pass on that of the command, and `run` says 125 where netrt itself failed, as Docker does.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from netrt.cli.lazy import CONTEXT, LazyGroup
+from netrt.cli.report import report
+from netrt.cli.session import Session
+from netrt.errors import NetrtError
+from netrt.paths import ROOT_VARIABLE
+
+VERBS = {
+    "run": ("netrt.cli.run:run", "Create and start a container"),
+    "exec": ("netrt.cli.execute:execute", "Run a command inside a container"),
+    "ps": ("netrt.cli.container:ls", "List containers"),
+    "start": ("netrt.cli.run:start", "Start containers again"),
+    "stop": ("netrt.cli.execute:stop", "Stop containers"),
+    "rm": ("netrt.cli.container:rm", "Remove containers"),
+    "rename": ("netrt.cli.container:rename", "Give a container another name"),
+    "logs": ("netrt.cli.execute:logs", "Show what a container printed"),
+    "port": ("netrt.cli.container:port", "List the published ports of a container"),
+    "inspect": ("netrt.cli.inspect:inspect", "Show containers and networks as JSON"),
+    "network": ("netrt.cli.network:network", "Manage networks"),
+    "container": ("netrt.cli.container:container", "Manage containers"),
+    "events": ("netrt.cli.system:events", "Show what happens, as it happens"),
+    "daemon": ("netrt.cli.system:daemon", "Look at or stop the daemon"),
+    "version": ("netrt.cli.system:version", "Show the versions of client and daemon"),
+}
+
+RUN_FAILED = 125
+INTERRUPTED = 130
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from netrt import __version__
+
+        click.echo(f"netrt version {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, verbs=VERBS, context_settings=CONTEXT)
+@click.option(
+    "--root",
+    metavar="DIR",
+    envvar=ROOT_VARIABLE,
+    help=f"Keep run, state and configuration below DIR. [{ROOT_VARIABLE}]",
+)
+@click.option("--socket", metavar="PATH", help="Talk to the daemon at this unix socket.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+)
+@click.pass_context
+def cli(ctx: click.Context, root: str | None, socket: str | None) -> None:
+    """Container networks on Linux: bridges, addresses, NAT, published ports and isolation."""
+    ctx.obj = Session(root=root, socket=socket)
+
+
+def _fail(message: str, status: int) -> int:
+    report(message)
+    return status
+
+
+def execute(argv: list[str]) -> int:
+    """Run one command line. Returns its exit status."""
+    try:
+        done = cli.main(argv, prog_name="netrt", standalone_mode=False)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "netrt"
+        status = RUN_FAILED if where.endswith(" run") else error.exit_code
+        return _fail(f"{error.format_message().rstrip('.')} (see '{where} --help')", status)
+    except click.ClickException as error:
+        return _fail(error.format_message(), error.exit_code)
+    except NetrtError as error:
+        return _fail(str(error), 1)
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+    except click.Abort as error:
+        interrupted = isinstance(error.__cause__, KeyboardInterrupt)
+        return INTERRUPTED if interrupted else _fail("cancelled", 1)
+    return done if isinstance(done, int) else 0
+
+
+def main() -> None:
+    """The program `netrt`."""
+    sys.exit(execute(sys.argv[1:]))

@@ -1,0 +1,148 @@
+"""Options and arguments that several verbs share, and what their texts become."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from netrt.cli.session import Session
+from netrt.errors import Invalid, NetrtError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Pairs = Sequence[tuple[str, str]]
+
+
+class DockerCommand(click.Command):
+    """A command whose on/off options may also be written as Docker's users write them: `--ipv6=true`, `--ipv4=false`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        switches = [option for option in self.params if isinstance(option, click.Option) and option.is_flag]
+        words = {}
+        for option in switches:
+            for flag in option.opts:
+                words[f"{flag}=true"] = [flag]
+                words[f"{flag}=false"] = option.secondary_opts[:1]
+        return super().parse_args(ctx, [word for given in args for word in words.get(given, [given])])
+
+
+class Format(click.ParamType[str]):
+    """`json` or `table`. Docker's `{{json .}}` is the same as `json`; other templates are refused."""
+
+    name = "json|table"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        words = str(value).replace("{{", " ").replace("}}", " ").split()
+        if words in (["json"], ["json", "."]):
+            return "json"
+        if words == ["table"]:
+            return "table"
+        return self.fail(f"{value!r} is not supported; use json or table (and jq in place of templates)", param, ctx)
+
+
+class Pair(click.ParamType[tuple[str, str]]):
+    """`KEY=VALUE`, as a pair."""
+
+    name = "key=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        key, equals, wanted = str(value).partition("=")
+        if not key or not equals:
+            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
+        return key, wanted
+
+
+class Known(click.ParamType[str]):
+    """The name or id of something that the daemon knows (`path` lists it), completed by the shell."""
+
+    name = "name"
+
+    def __init__(self, path: str, query: Mapping[str, str]) -> None:
+        self.path = path
+        self.query = query
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        given = ctx.find_root().params
+        try:
+            session = Session(root=given["root"], socket=given["socket"], on_demand=False)
+            found = session.request("GET", self.path, query=self.query)
+        except (NetrtError, OSError):
+            return []
+        names = [name.lstrip("/") for each in found for name in each.get("Names") or [each["Name"]]]
+        return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+
+
+NETWORK = Known("/networks", {})
+CONTAINER = Known("/containers/json", {"all": "1"})
+
+network_argument = click.argument("network", type=NETWORK)
+networks_argument = click.argument("names", metavar="NETWORK...", type=NETWORK, nargs=-1, required=True)
+container_argument = click.argument("container", type=CONTAINER)
+containers_argument = click.argument("names", metavar="CONTAINER...", type=CONTAINER, nargs=-1, required=True)
+
+format_option = click.option("--format", "form", type=Format(), default="table", help="json or table")
+inspect_format_option = click.option("-f", "--format", "form", type=Format(), help="json: one line for each")
+filter_option = click.option(
+    "-f", "--filter", "filters", type=Pair(), multiple=True, help="only what matches, e.g. name=web"
+)
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="print ids only")
+no_trunc_option = click.option("--no-trunc", is_flag=True, help="do not shorten what is printed")
+dry_run_option = click.option("--dry-run", is_flag=True, help="print the plan of kernel operations, change nothing")
+
+
+TEXTS: dict[str, Any] = {"multiple": True}
+CONTAINER_OPTIONS = (
+    click.option("--name", default="", metavar="NAME", help="name of the container"),
+    click.option("-h", "--hostname", default="", metavar="NAME", help="host name inside"),
+    click.option(
+        "--network", "--net", "networks", **TEXTS, metavar="NET", help="a network, none, host or container:NAME"
+    ),
+    click.option("--ip", "address4", default="", metavar="ADDRESS", help="IPv4 address on the first network"),
+    click.option("--ip6", "address6", default="", metavar="ADDRESS", help="IPv6 address on the first network"),
+    click.option("--mac-address", "--mac", "mac", default="", metavar="MAC", help="MAC on the first network"),
+    click.option(
+        "--alias", "--network-alias", "aliases", **TEXTS, metavar="NAME", help="one more name on the first network"
+    ),
+    click.option("-p", "--publish", "ports", **TEXTS, metavar="SPEC", help="publish a port, e.g. 8080:80"),
+    click.option("-l", "--label", "labels", **TEXTS, metavar="KEY=VALUE", help="metadata"),
+    click.option("-e", "--env", "env", **TEXTS, metavar="KEY=VALUE", help="environment; KEY alone: as it is here"),
+    click.option("-w", "--workdir", default="/", metavar="DIR", help="working directory inside"),
+    click.option("--cap-add", **TEXTS, metavar="NAME", help="add a capability"),
+    click.option("--cap-drop", **TEXTS, metavar="NAME", help="drop a capability, or ALL"),
+    click.option("--read-only", is_flag=True, help="read-only file system"),
+    click.option("--rm", "auto_remove", is_flag=True, help="remove it when its process ends"),
+    click.option("--dns", **TEXTS, metavar="ADDRESS", help="DNS server"),
+    click.option("--add-host", "extra_hosts", **TEXTS, metavar="NAME:ADDRESS", help="one more line of /etc/hosts"),
+)
+RUN_CONTEXT = {"help_option_names": ["--help"], "allow_interspersed_args": False}
+"""For `run` and `container create`: `-h` is the host name, as in Docker, and after the first word all belongs to the command."""
+
+
+def container_options(command: Command) -> Command:
+    """What `run` and `container create` have in common: `--name` and the arguments of `bodies.container_body`."""
+    for option in reversed(CONTAINER_OPTIONS):
+        command = option(command)
+    return command
+
+
+def filters_query(pairs: Pairs) -> dict[str, str]:
+    """Filters as the API's query takes them: JSON of key to values; nothing for none."""
+    found: dict[str, list[str]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return {"filters": json.dumps(found)} if found else {}
+
+
+def pairs_of(option: str, texts: Iterable[str]) -> dict[str, str]:
+    """`KEY=VALUE` texts as a dictionary; a KEY alone has an empty value. `option` is for the message. Raises Invalid."""
+    found = {}
+    for text in texts:
+        key, _, value = text.partition("=")
+        if not key:
+            raise Invalid(f"{option} {text[:80]!r} is not KEY=VALUE")
+        found[key] = value
+    return found

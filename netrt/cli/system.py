@@ -1,0 +1,150 @@
+"""`netrt version`, `netrt events`, `netrt daemon …`: about netrt itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import click
+
+from netrt.cli import options
+from netrt.cli.lazy import CONTEXT
+from netrt.cli.session import Session
+from netrt.errors import Invalid, Unavailable
+
+STOP_SECONDS = 15
+
+
+@click.command()
+@options.format_option
+@click.pass_obj
+def version(session: Session, form: str) -> None:
+    """Show the versions of client and daemon. Does not start the daemon."""
+    from netrt import __version__
+
+    server = _running(session, "/version")
+    if form == "json":
+        click.echo(json.dumps({"Client": {"Version": __version__}, "Server": server}))
+        return
+    click.echo(f"Client: netrt {__version__}")
+    if server is None:
+        click.echo("Server: not running")
+    else:
+        click.echo(f"Server: netrtd {server['Version']}, API {server['ApiVersion']}, Linux {server['KernelVersion']}")
+
+
+def _running(session: Session, path: str) -> Any:
+    """What a running daemon answers, or None where none runs."""
+    try:
+        return Session(root=session.root, socket=session.socket, on_demand=False).request("GET", path)
+    except Unavailable:
+        return None
+
+
+# events
+
+
+@click.command()
+@click.option(
+    "--since", default="", metavar="TIME", help="also what happened since: 10m, a date, or seconds since 1970"
+)
+@click.option("--until", default="", metavar="TIME", help="end then")
+@options.filter_option
+@options.format_option
+@click.pass_obj
+def events(session: Session, since: str, until: str, filters: options.Pairs, form: str) -> None:
+    """Show what happens, as it happens."""
+    moments = {key: moment(f"--{key}", text) for key, text in (("since", since), ("until", until)) if text}
+    for event in session.client.stream("/events", query=moments | options.filters_query(filters)):
+        click.echo(json.dumps(event) if form == "json" else _event_text(event))
+
+
+def _event_text(event: Mapping[str, Any]) -> str:
+    seconds, nanoseconds = divmod(event["timeNano"], 10**9)
+    when = datetime.fromtimestamp(seconds).astimezone().strftime(f"%Y-%m-%dT%H:%M:%S.{nanoseconds:09}%z")
+    actor = event["Actor"]
+    attributes = ", ".join(f"{key}={value}" for key, value in sorted(actor["Attributes"].items()))
+    return f"{when} {event['Type']} {event['Action']} {actor['ID']} ({attributes})"
+
+
+def moment(option: str, text: str) -> str:
+    """Seconds since 1970 of `10m` or `1h30m` (ago), `2026-03-01T12:00:00Z`, `2026-03-01`, or itself. Raises Invalid."""
+    if text.replace(".", "", 1).isdigit():
+        return text
+    parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    if parts and text:
+        hours, minutes, seconds = (int(part or 0) for part in parts.groups())
+        return str(time.time() - 3600 * hours - 60 * minutes - seconds)
+    try:
+        return str(datetime.fromisoformat(text).timestamp())
+    except ValueError:
+        hint = "use 10m, 2026-03-01T12:00:00Z or seconds since 1970"
+        raise Invalid(f"{option} {text[:40]!r} is no time", hint=hint) from None
+
+
+# the daemon
+
+
+@click.group(context_settings=CONTEXT)
+def daemon() -> None:
+    """Look at or stop the daemon."""
+
+
+@daemon.command()
+@options.format_option
+@click.pass_obj
+def status(session: Session, form: str) -> None:
+    """Show whether the daemon runs, and for what. Exit status 1 where it does not."""
+    info = _running(session, "/info")
+    if info is None:
+        click.echo(
+            "null" if form == "json" else f"netrtd is not running (socket {session.socket or session.paths.socket})"
+        )
+        click.get_current_context().exit(1)
+    if form == "json":
+        click.echo(json.dumps(info))
+        return
+    pid = daemon_pid(session)
+    click.echo(f"netrtd {info['ServerVersion']} is running" + (f" as process {pid}" if pid else ""))
+    click.echo(f"Socket: {session.socket or session.paths.socket}")
+    click.echo(f"State: {session.paths.lib}")
+    click.echo(f"Containers: {info['Containers']}, {info['ContainersRunning']} of them running")
+
+
+@daemon.command()
+@click.pass_obj
+def stop(session: Session) -> None:
+    """End the daemon. Containers and their traffic go on."""
+    pid = daemon_pid(session)
+    if not pid:
+        raise Unavailable("netrtd is not running")
+    descriptor = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+        ended, _, _ = select.select([descriptor], [], [], STOP_SECONDS)
+    finally:
+        os.close(descriptor)
+    if not ended:
+        raise Unavailable(f"netrtd (process {pid}) has not ended within {STOP_SECONDS} s")
+
+
+def daemon_pid(session: Session) -> int:
+    """The process that holds the daemon's lock, 0 for none: from /proc/locks, so that neither a stale file nor a reused number
+    can mislead, and the lock is not touched."""
+    try:
+        inode = os.stat(session.paths.lock).st_ino
+    except FileNotFoundError:
+        return 0
+    with open("/proc/locks", encoding="ascii") as locks:
+        for line in locks:
+            _, kind, _, _, pid, place, *_ = line.split()
+            if kind == "FLOCK" and place.endswith(f":{inode}"):
+                return int(pid)
+    return 0
