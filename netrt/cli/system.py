@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import select
 import signal
-import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -17,7 +15,7 @@ import click
 from netrt.cli import options
 from netrt.cli.lazy import CONTEXT
 from netrt.cli.session import Session
-from netrt.errors import Invalid, Unavailable
+from netrt.errors import Unavailable
 
 STOP_SECONDS = 15
 
@@ -61,7 +59,7 @@ def _running(session: Session, path: str) -> Any:
 @click.pass_obj
 def events(session: Session, since: str, until: str, filters: options.Pairs, form: str) -> None:
     """Show what happens, as it happens."""
-    moments = {key: moment(f"--{key}", text) for key, text in (("since", since), ("until", until)) if text}
+    moments = {key: text for key, text in (("since", since), ("until", until)) if text}
     for event in session.client.stream("/events", query=moments | options.filters_query(filters)):
         click.echo(json.dumps(event) if form == "json" else _event_text(event))
 
@@ -72,21 +70,6 @@ def _event_text(event: Mapping[str, Any]) -> str:
     actor = event["Actor"]
     attributes = ", ".join(f"{key}={value}" for key, value in sorted(actor["Attributes"].items()))
     return f"{when} {event['Type']} {event['Action']} {actor['ID']} ({attributes})"
-
-
-def moment(option: str, text: str) -> str:
-    """Seconds since 1970 of `10m` or `1h30m` (ago), `2026-03-01T12:00:00Z`, `2026-03-01`, or itself. Raises Invalid."""
-    if text.replace(".", "", 1).isdigit():
-        return text
-    parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
-    if parts and text:
-        hours, minutes, seconds = (int(part or 0) for part in parts.groups())
-        return str(time.time() - 3600 * hours - 60 * minutes - seconds)
-    try:
-        return str(datetime.fromisoformat(text).timestamp())
-    except ValueError:
-        hint = "use 10m, 2026-03-01T12:00:00Z or seconds since 1970"
-        raise Invalid(f"{option} {text[:40]!r} is no time", hint=hint) from None
 
 
 # the daemon
