@@ -1,4 +1,4 @@
-"""Our pytest plugin: the mark `root`, and the fixture `host`.
+"""Our pytest plugin: the mark `root`, and the fixtures `host` and `netrt`.
 
 Rule 1: what is marked `root` is skipped, with the reason, where we are not root.
 Rule 2: a test that touches the network or netrt's directories asks for `host`, and then has its own of both.
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.command import Netrt
 from tests.host import Host
 from tests.namespaces import own_namespaces
 
@@ -34,3 +35,10 @@ def host() -> Iterator[Host]:
     with own_namespaces(), contextlib.closing(Host()) as made:
         made.run("ip", "link", "set", "lo", "up")
         yield made
+
+
+@pytest.fixture
+def netrt(host: Host, monkeypatch: pytest.MonkeyPatch) -> Netrt:
+    """The command line in that host, its daemon started by the first command and ended with the host."""
+    monkeypatch.delenv("NETRT_ROOT", raising=False)
+    return Netrt(host)

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import select
 import shlex
-import signal
-import socket
-import struct
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
-
-from netrt.paths import Paths
 
 HOST4, HOST6 = "192.0.2.1", "2001:db8::1"
 OUTSIDE4, OUTSIDE6 = "192.0.2.2", "2001:db8::2"
@@ -91,19 +84,3 @@ def listening(container: str) -> None:
                 raise Failed(f"{container} ended before it listened")
         finally:
             log.kill()
-
-
-def stop_daemon(environment: Mapping[str, str]) -> int:
-    """End the daemon with SIGTERM, as a service manager would, and wait for its end. Returns its process id."""
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(Paths.under(environment.get("NETRT_ROOT")).socket)
-        credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        pid: int = struct.unpack("3i", credentials)[0]
-    descriptor = os.pidfd_open(pid)
-    try:
-        signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-        if not select.select([descriptor], [], [], 10)[0]:
-            raise Failed(f"netrtd (process {pid}) did not end within 10 s of SIGTERM")
-    finally:
-        os.close(descriptor)
-    return pid

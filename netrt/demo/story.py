@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from typing import Any
 
@@ -12,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from netrt.demo.checks import Addresses, Check, Outcome, ask_all, checks
-from netrt.demo.host import NETRT, TIER, Failed, listening, outside, run, shown, stop_daemon
+from netrt.demo.host import NETRT, TIER, Failed, listening, outside, run, shown
 
 
 def tell() -> bool:
@@ -88,8 +87,7 @@ def _proof(console: Console, at: Addresses) -> list[Outcome]:
 
 def _without_daemon(console: Console, at: Addresses) -> list[Outcome]:
     _title(console, "4. The daemon stops; what it made in the kernel stays")
-    pid = stop_daemon(os.environ)
-    console.print(f"  netrtd (process {pid}) has ended; nothing of netrt runs but the containers")
+    shown(console, "daemon", "stop")
     outside_checks: list[Check] = [c for c in checks(at) if c.who in ("outside", "host")]
     outcomes = ask_all(outside_checks)
     _show(console, outcomes)
