@@ -104,6 +104,18 @@ def end_inhabitants() -> None:
     wait_until(nobody_left, 20, "the end of the host's processes")
 
 
+def inhabitants() -> set[int]:
+    """The processes of this host, without ourselves."""
+    return {pid for pid in _other_pids() if _is_inhabitant(pid)}
+
+
+def _is_inhabitant(pid: int) -> bool:
+    try:
+        return _lives_here(pid)
+    except OSError:  # it has ended
+        return False
+
+
 def _other_pids() -> list[int]:
     return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and int(entry) != os.getpid()]
 
