@@ -32,6 +32,8 @@ def parse_ip(what: str, text: str) -> IpAddress:
 def parse_network(what: str, text: str) -> IpNetwork:
     """A subnet in CIDR form without host bits. Raises Invalid."""
     try:
+        if "%" in text:
+            raise ValueError("a zone")
         return ipaddress.ip_network(text)
     except ValueError as error:
         if "host bits" in str(error):

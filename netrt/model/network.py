@@ -126,6 +126,12 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
         address = ipaddress.ip_address(host_of(interface))
         return next(s for s in self.subnets if address in network(s.cidr))
 
+    def leads_outside(self, version: int) -> bool:
+        """Whether it has a way to the outside for one family (4 or 6)."""
+        if self.mode is not Mode.BRIDGE or self.internal or not self.subnets_of(version):
+            return False
+        return bridge_options(self.options).gateway_mode(version) is not GatewayMode.ISOLATED
+
 
 DEFAULT_NETWORK = "bridge"
 PREDEFINED = (DEFAULT_NETWORK, "host", "none")

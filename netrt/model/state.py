@@ -25,7 +25,8 @@ PortHolder = tuple[PortMapping, str]
 Ports = tuple[PortMapping, ...]
 
 
-def _buckets(mapping: PortMapping) -> list[tuple[str, int]]:
+def port_buckets(mapping: PortMapping) -> list[tuple[str, int]]:
+    """Where a mapping is found in the index of ports."""
     first, last = mapping.host_port // PORT_BUCKET, mapping.host_last // PORT_BUCKET
     return [(mapping.protocol, number) for number in range(first, last + 1)]
 
@@ -147,20 +148,20 @@ class State:
     ) -> Mapping[tuple[str, int], tuple[PortHolder, ...]]:
         ports = dict(self.ports)
         for mapping in old:
-            for bucket in _buckets(mapping):
+            for bucket in port_buckets(mapping):
                 left = tuple(held for held in ports.get(bucket, ()) if held != (mapping, container_id))
                 if left:
                     ports[bucket] = left
                 else:
                     ports.pop(bucket, None)
         for mapping in new:
-            for bucket in _buckets(mapping):
+            for bucket in port_buckets(mapping):
                 ports[bucket] = (*ports.get(bucket, ()), (mapping, container_id))
         return ports
 
     def port_holder(self, wanted: PortMapping) -> PortHolder | None:
         """The mapping that already holds one of the wanted host ports, and its container's id."""
-        for bucket in _buckets(wanted):
+        for bucket in port_buckets(wanted):
             for held in self.ports.get(bucket, ()):
                 if held[0].overlaps(wanted):
                     return held

@@ -1,0 +1,55 @@
+"""Command in, next State out. The only door of this room, and the list of what netrt can be asked."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from netrt.dataplane.facts import HostFacts
+from netrt.decide.containers import create_container, note_process, reclaim, remove_container, rename
+from netrt.decide.endpoints import connect, disconnect
+from netrt.decide.networks import create_network, prune_networks, remove_network
+from netrt.ipam.pools import DEFAULT, Pools
+from netrt.model.command import (
+    Command,
+    Connect,
+    CreateContainer,
+    CreateNetwork,
+    Disconnect,
+    NoteProcess,
+    PruneNetworks,
+    Reclaim,
+    RemoveContainer,
+    RemoveNetwork,
+    Rename,
+)
+from netrt.model.decision import Decision
+from netrt.model.state import State
+
+
+def decide(state: State, command: Command, facts: HostFacts, now: int, pools: Pools = DEFAULT) -> Decision:
+    """What `command` makes of `state` at the time `now` (nanoseconds since the epoch) on a host with these facts.
+
+    Raises one of `netrt.errors` for what cannot be: Invalid, NotFound, Exists, InUse, Conflict, Exhausted.
+    """
+    match command:
+        case CreateNetwork():
+            return create_network(state, command, facts, now, pools)
+        case RemoveNetwork():
+            return remove_network(state, command, now)
+        case PruneNetworks():
+            return prune_networks(state, command, now)
+        case CreateContainer():
+            return create_container(state, command, facts, now, pools)
+        case RemoveContainer():
+            return remove_container(state, command, now)
+        case Connect():
+            return connect(state, command, facts, now, pools)
+        case Disconnect():
+            return disconnect(state, command, now)
+        case NoteProcess():
+            return note_process(state, command, now)
+        case Rename():
+            return rename(state, command, now)
+        case Reclaim():
+            return reclaim(state, command, now)
+    assert_never(command)

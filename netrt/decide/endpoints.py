@@ -1,0 +1,142 @@
+"""How a container comes onto a network, and off it.
+
+A container with a sandbox of its own may be on any number of networks, also one that was made with `--network none`: whoever
+connects it says so explicitly. One that lives in the host's namespace or in another container's has no interfaces of its own."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from netrt.dataplane.facts import HostFacts
+from netrt.decide.events import attachment_event
+from netrt.decide.lookup import find_container, find_network
+from netrt.decide.networks import network_name, with_default_network
+from netrt.errors import Conflict, Exhausted, Exists, InUse, Invalid, NotFound
+from netrt.ipam.allocate import allocate
+from netrt.ipam.pools import Pools
+from netrt.model.address import check_mac, host_of, mac_for
+from netrt.model.command import Connect, Disconnect, Endpoint
+from netrt.model.container import HOST_SANDBOX, Attachment, Container
+from netrt.model.decision import Decision, Event, Touched
+from netrt.model.names import check_ifname, check_name, link_name
+from netrt.model.network import DEFAULT_NETWORK, Mode, Network, bridge_options
+from netrt.model.state import State
+
+BRIDGE_PORTS = 1023
+"""The most that a Linux bridge takes (BR_MAX_PORTS)."""
+
+
+def attach(state: State, container: Container, network: Network, endpoint: Endpoint) -> tuple[State, Attachment]:
+    """Put a container, which is in `state`, onto a network. Raises Invalid, Exists, InUse, Exhausted, Conflict."""
+    _check_free_to_move(state, container)
+    if network.mode is not Mode.BRIDGE:
+        raise Invalid(f"container {container.name} cannot be connected to network {network.name}")
+    mine = state.attachments_of(container.id)
+    if any(attachment.network_id == network.id for attachment in mine):
+        raise Exists(f"container {container.name} is already on network {network.name}")
+    if len(state.of_network.get(network.id, ())) >= BRIDGE_PORTS:
+        raise Exhausted(f"network {network.name} has {BRIDGE_PORTS} containers, the most that a bridge takes")
+    address4, address6 = (
+        allocate(state, network, version, container.name, wanted) if wanted or network.subnets_of(version) else ""
+        for version, wanted in ((4, endpoint.address4), (6, endpoint.address6))
+    )
+    ifname = _ifname(container, network, [attachment.ifname for attachment in mine], endpoint.ifname)
+    attachment = Attachment(
+        container_id=container.id,
+        network_id=network.id,
+        ifname=ifname,
+        link=_link(state, container, ifname),
+        mac=_mac(state, network, endpoint.mac, host_of(address4 or address6)),
+        order=state.order,
+        address4=address4,
+        address6=address6,
+        fixed=tuple(version for version, wanted in ((4, endpoint.address4), (6, endpoint.address6)) if wanted),
+        aliases=tuple(dict.fromkeys(check_name("alias", alias) for alias in endpoint.aliases)),
+    )
+    return state.with_attachment(attachment), attachment
+
+
+def _check_free_to_move(state: State, container: Container) -> None:
+    """Raises Invalid for a container whose interfaces are not its own."""
+    if container.shares:
+        owner = state.containers[container.shares].name
+        raise Invalid(
+            f"container {container.name} shares the namespace of {owner} and cannot be connected or disconnected",
+            hint=f"connect or disconnect {owner}",
+        )
+    if container.sandbox.path == HOST_SANDBOX:
+        raise Invalid(
+            "container cannot be disconnected from host network or connected to host network",
+            hint=f"{container.name} was made with --network host",
+        )
+
+
+def _ifname(container: Container, network: Network, taken: list[str], wanted: str) -> str:
+    if not wanted:
+        prefix = bridge_options(network.options).iface_prefix
+        return next(name for name in (f"{prefix}{number}" for number in count()) if name not in taken)
+    if check_ifname(wanted) == "lo":
+        raise Invalid("interface name lo is the loopback's")
+    if wanted in taken:
+        raise InUse(f"container {container.name} already has an interface {wanted}")
+    return wanted
+
+
+def _link(state: State, container: Container, ifname: str) -> str:
+    link = link_name(container.id, ifname)
+    if link in state.links:
+        holder = state.containers[state.links[link][0]].name
+        raise Conflict(f"the link of {container.name} would have the name of a link of {holder}", retry=True)
+    return link
+
+
+def _mac(state: State, network: Network, wanted: str, address: str) -> str:
+    """The wanted MAC if it is free on the network, else one made from the address."""
+    bridge = mac_for("network", network.id)
+    if wanted:
+        mac = check_mac(wanted)
+        holder = state.macs.get((network.id, mac))
+        if holder is not None:
+            raise InUse(f"MAC address {mac} is held by {state.containers[holder[0]].name} on {network.name}")
+        if mac == bridge:
+            raise InUse(f"MAC address {mac} is held by the bridge of {network.name}")
+        return mac
+    made = (mac_for(address, *(str(number) for number in range(more))) for more in count())
+    return next(mac for mac in made if mac != bridge and (network.id, mac) not in state.macs)
+
+
+def connect(state: State, command: Connect, facts: HostFacts, now: int, pools: Pools) -> Decision:
+    """Raises NotFound, Invalid, Exists, InUse, Exhausted, Conflict."""
+    container, name = find_container(state, command.container), network_name(state, command.endpoint.network)
+    made: tuple[Event, ...] = ()
+    touched = Touched()
+    if name == DEFAULT_NETWORK:
+        state, made, touched = with_default_network(state, facts, now, pools)
+    network = find_network(state, name)
+    state, attachment = attach(state, container, network, command.endpoint)
+    return Decision(
+        state=state,
+        touched=Touched(networks=touched.networks, containers=frozenset({container.id})),
+        events=(*made, attachment_event("connect", state, attachment, now)),
+        id=network.id,
+    )
+
+
+def disconnect(state: State, command: Disconnect, now: int) -> Decision:
+    """Take a container off a network; its published ports stay with it.
+
+    Raises NotFound, also for a container that is not on the network unless `force`; Invalid where it has no interfaces.
+    """
+    network, container = find_network(state, command.network), find_container(state, command.container)
+    _check_free_to_move(state, container)
+    gone = next((a for a in state.attachments_of(container.id) if a.network_id == network.id), None)
+    if gone is None:
+        if command.force or (network.mode is Mode.NONE and not state.attachments_of(container.id)):
+            return Decision(state=state, id=network.id)
+        raise NotFound(f"container {container.name} is not connected to network {network.name}")
+    return Decision(
+        state=state.without_attachment(gone.key),
+        touched=Touched(containers=frozenset({container.id})),
+        events=(attachment_event("disconnect", state, gone, now),),
+        id=network.id,
+    )

@@ -1,0 +1,140 @@
+"""Which ports of the host a container gets.
+
+Rule 1: a host port belongs to one container or host process at a time; what is in the way is named. Rule 2: a published port must
+lead from an address that the host has to a network that leads outside. Rule 3: a free port is looked for from a place that
+moves far with every attach and detach, so that one given back is not given to the next who asks."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from netrt.dataplane.facts import HostFacts
+from netrt.errors import Conflict, Exhausted, InUse, Invalid, NetrtError
+from netrt.model.address import family, parse_ip
+from netrt.model.network import Network, bridge_options
+from netrt.model.port import PortMapping, addresses_meet
+from netrt.model.state import State, port_buckets
+
+FIRST_FREE, LAST_FREE = 32768, 60999
+"""Where free ports are taken from: the kernel's own default range, as Docker does."""
+
+_STRIDE = 17449
+"""Near the golden section of the range and with no divisor in common: successive starts are spread evenly, all are reached."""
+
+
+Mine = dict[tuple[str, int], list[PortMapping]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Obstacle:
+    """Ports that are taken, and the error that says by whom; for one of the container's own mappings, Invalid."""
+
+    first: int
+    last: int
+    owner: str
+    error: type[NetrtError]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """What the networks of a container allow: the families that lead outside, the host address that ports are bound to (empty:
+    all), and for the message when there is none, the networks' names."""
+
+    versions: tuple[int, ...]
+    binding: str
+    names: str
+
+    @staticmethod
+    def by(networks: Sequence[Network]) -> _Reach:
+        outside = next((network for network in networks if network.leads_outside(4)), None)
+        binding = bridge_options(outside.options).host_binding_ipv4 if outside else None
+        return _Reach(
+            versions=tuple(v for v in (4, 6) if any(network.leads_outside(v) for network in networks)),
+            binding="" if binding in (None, "0.0.0.0") else str(binding),
+            names=", ".join(network.name for network in networks),
+        )
+
+
+def resolve_ports(
+    state: State, asked: Iterable[PortMapping], networks: Sequence[Network], facts: HostFacts
+) -> tuple[PortMapping, ...]:
+    """The mappings of a container that will be on these networks, with host addresses checked and free ports chosen.
+
+    Raises Invalid, InUse (a container has the port), Conflict (a process of the host has it), Exhausted.
+    """
+    reach, mine = _Reach.by(networks), Mine()
+    wanted = [_checked(state, mapping, reach, facts) for mapping in dict.fromkeys(asked)]
+    for number in sorted(range(len(wanted)), key=lambda n: wanted[n].host_port == 0):  # free ones after the chosen ones
+        mapping = wanted[number]
+        got = _reserved(state, mapping, mine, facts) if mapping.host_port else _free(state, mapping, mine, facts)
+        wanted[number] = got
+        for bucket in port_buckets(got):
+            mine.setdefault(bucket, []).append(got)
+    return tuple(wanted)
+
+
+def _checked(state: State, mapping: PortMapping, reach: _Reach, facts: HostFacts) -> PortMapping:
+    """With a canonical host address: the given one, else what its network binds ports to, else all."""
+    port = f"port {mapping.container_port}/{mapping.protocol} cannot be published"
+    if not reach.versions:
+        why = f"internal or isolated: {reach.names}" if reach.names else "the container is on no network"
+        raise Invalid(f"{port}: it needs a network that leads outside", hint=why)
+    host_ip = str(parse_ip("host address", mapping.host_ip)) if mapping.host_ip else reach.binding
+    if host_ip and family(host_ip) not in reach.versions:
+        raise Invalid(f"{port} on {host_ip}: no network of the container leads outside by IPv{family(host_ip)}")
+    if host_ip and not _is_local(state, host_ip, facts):
+        raise Invalid(f"host address {host_ip} is not an address of this host")
+    return replace(mapping, host_ip=host_ip) if host_ip != mapping.host_ip else mapping
+
+
+def _is_local(state: State, host_ip: str, facts: HostFacts) -> bool:
+    address = ipaddress.ip_address(host_ip)
+    if address.is_loopback or address.is_unspecified or host_ip in facts.addresses:
+        return True
+    return any(subnet.gateway == host_ip for network in state.networks.values() for subnet in network.subnets)
+
+
+def _reserved(state: State, mapping: PortMapping, mine: Mine, facts: HostFacts) -> PortMapping:
+    obstacle = _obstacle(state, mapping, mine, facts)
+    if obstacle is None:
+        return mapping
+    first = max(mapping.host_port, obstacle.first)
+    text = replace(mapping, host_port=first, count=1).host_text()
+    raise obstacle.error(f"port {text} is already allocated to {obstacle.owner}")
+
+
+def _free(state: State, mapping: PortMapping, mine: Mine, facts: HostFacts) -> PortMapping:
+    start = FIRST_FREE + state.order * _STRIDE % (LAST_FREE - FIRST_FREE + 1)
+    for first, last in ((start, LAST_FREE), (FIRST_FREE, min(LAST_FREE, start + mapping.count - 2))):
+        port = first
+        while port + mapping.count - 1 <= last:
+            candidate = replace(mapping, host_port=port)
+            obstacle = _obstacle(state, candidate, mine, facts)
+            if obstacle is None:
+                return candidate
+            port = obstacle.last + 1
+    ports = "port" if mapping.count == 1 else f"{mapping.count} consecutive ports"
+    raise Exhausted(f"no free {mapping.protocol} {ports} of the host from {FIRST_FREE} to {LAST_FREE}")
+
+
+def _obstacle(state: State, wanted: PortMapping, mine: Mine, facts: HostFacts) -> _Obstacle | None:
+    for bucket in port_buckets(wanted):
+        for other in mine.get(bucket, ()):
+            if wanted.overlaps(other):
+                return _Obstacle(other.host_port, other.host_last, "the same container", Invalid)
+    holder = state.port_holder(wanted)
+    if holder is not None:
+        mapping, container_id = holder
+        return _Obstacle(mapping.host_port, mapping.host_last, state.containers[container_id].name, InUse)
+    for listener in facts.listeners:
+        if (
+            wanted.host_port <= listener.port <= wanted.host_last
+            and listener.protocol == wanted.protocol
+            and addresses_meet("" if listener.dual else listener.ip, wanted.host_ip)
+        ):
+            return _Obstacle(listener.port, listener.port, listener.owner or "a process of the host", Conflict)
+    return None

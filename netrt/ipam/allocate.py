@@ -1,0 +1,68 @@
+"""Which address a container gets on a network.
+
+Rule 1: the one it wished for, or an error that says who has it. Rule 2: else the last one of its name, if that rests. Rule 3:
+else the lowest that nobody ever had. Rule 4: else, and also once RESTING addresses rest, the one that has rested longest: so
+an address comes back late, and what we remember of a /64 stays small."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from netrt.errors import Exhausted, InUse, Invalid
+from netrt.model.address import network as block_of
+from netrt.model.address import parse_ip, prefix_of
+from netrt.model.network import Network
+from netrt.model.state import State
+
+RESTING = 256
+"""As many as a /24 has: up to that size, every address is used once before one is used again."""
+
+
+def allocate(state: State, network: Network, version: int, owner: str, wanted: str = "") -> str:
+    """An address of one family (4 or 6) for the container named `owner`, with its prefix length.
+
+    Raises Invalid where `wanted` can never be had, InUse where somebody has it, Exhausted where no address is left.
+    """
+    if not network.subnets_of(version):
+        asked = f": {wanted[:60]} cannot be had" if wanted else ""
+        raise Invalid(f"network {network.name} has no IPv{version}{asked}", hint=_subnets(network))
+    if wanted:
+        return _chosen(state, network, version, wanted)
+    ledger = state.ledgers[network.id, version]
+    if owner in ledger.last:
+        return ledger.last[owner][-1]
+    if ledger.resting and (not ledger.fresh or len(ledger.resting) >= RESTING):
+        return next(iter(ledger.resting))
+    if ledger.fresh:
+        return ledger.fresh
+    raise Exhausted(f"the pool of network {network.name} ({_subnets(network, version)}) is full")
+
+
+def _chosen(state: State, network: Network, version: int, wanted: str) -> str:
+    address = parse_ip(f"IPv{version} address", wanted)
+    if address.version != version:
+        raise Invalid(f"{address} is not an IPv{version} address")
+    subnet = next((s for s in network.subnets_of(version) if address in block_of(s.cidr)), None)
+    if subnet is None:
+        raise Invalid(f"{address} is outside of network {network.name} ({_subnets(network, version)})")
+    if int(address) in subnet.reserved:
+        raise Invalid(f"{address} is the {subnet.reserved[int(address)]} of network {network.name}")
+    holder = state.addresses.get((network.id, str(address)))
+    if holder is not None:
+        raise InUse(f"{address} is held by {state.containers[holder[0]].name} on {network.name}")
+    return f"{address}/{prefix_of(subnet.cidr)}"
+
+
+def _subnets(network: Network, version: int | None = None) -> str:
+    chosen = network.subnets if version is None else network.subnets_of(version)
+    return ", ".join(s.cidr if s.ip_range is None else f"{s.cidr}, range {s.ip_range}" for s in chosen)
+
+
+def default_gateway(cidr: str, auxiliary: Collection[str]) -> str:
+    """The lowest address of a subnet that is none of its `auxiliary` ones. Raises Invalid where there is none."""
+    block = block_of(cidr)
+    for number in range(1, block.num_addresses - 1):
+        address = str(block[number])
+        if address not in auxiliary:
+            return address
+    raise Invalid(f"subnet {cidr} has no address left for a gateway")
