@@ -1,0 +1,60 @@
+"""The ways into what exists: a sandbox's network namespace, and all namespaces of a running process.
+
+Rule: a path or a number that we were given is proven to be what we take it for before anything enters it: the file to be a
+network namespace, the process to be the one that was started (numbers are used again)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from netrt.errors import NotFound, Unavailable
+from netrt.launch.syscalls import (
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWUTS,
+    filesystem_type,
+    setns,
+)
+
+_NSFS = 0x6E736673
+_NS_GET_NSTYPE = 0xB703
+
+
+def open_network_namespace(path: str) -> int:
+    """A descriptor of the network namespace at `path`. Raises Unavailable when there is none, or something else."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        raise Unavailable(f"the network namespace {path} cannot be opened: {error.strerror}") from error
+    if filesystem_type(descriptor) != _NSFS or fcntl.ioctl(descriptor, _NS_GET_NSTYPE) != CLONE_NEWNET:
+        os.close(descriptor)
+        raise Unavailable(f"{path} is not a network namespace")
+    return descriptor
+
+
+def start_ticks(pid: int) -> int:
+    """When a process began (field 22 of /proc/PID/stat, in clock ticks since boot). Raises OSError."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        after_name = file.read().rpartition(b")")[2]  # the name may hold spaces and parentheses
+    return int(after_name.split()[19])
+
+
+def open_process(pid: int, ticks: int, name: str) -> int:
+    """A descriptor of the process that had this number when it was started (`ticks`, 0: whichever it is now).
+    Raises NotFound when it has ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+        if not ticks or start_ticks(pid) == ticks:
+            return descriptor
+        os.close(descriptor)
+    except OSError:
+        pass
+    raise NotFound(f"container {name} is not running")
+
+
+def join(process: int) -> None:
+    """Enter the namespaces of a process but that of its numbers, which is for children only; root and working directory
+    become its root. Raises OSError."""
+    setns(process, CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET, "the container's namespaces")
