@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from netrt.firewall.elements import attachment_elements, network_elements
 
-from netrt.compile.facing import gateway_attachment, leads_outside
+from netrt.compile.facing import gateway_attachment
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.objects import HOST, MARK, Address, Link, LinkKind, Object, Route, Sysctl
 from netrt.model.address import mac_for, prefix_of
@@ -40,7 +40,7 @@ def compile_network(network: Network, facts: HostFacts) -> Iterator[Object]:
         alias=f"{MARK}network:{network.id}",
     )
     for version in (4, 6):
-        if leads_outside(network, version):
+        if network.leads_outside(version):
             for subnet in network.subnets_of(version):
                 yield Address(netns=HOST, link=name, address=f"{subnet.gateway}/{prefix_of(subnet.cidr)}")
     yield from _host_sysctls(network, name)
@@ -51,12 +51,12 @@ def _host_sysctls(network: Network, name: str) -> Iterator[Object]:
     def conf(family: str, key: str, value: int) -> Sysctl:
         return Sysctl(netns=HOST, name=f"net/{family}/conf/{name}/{key}", value=str(value))
 
-    yield conf("ipv6", "disable_ipv6", 0 if leads_outside(network, 6) else 1)
+    yield conf("ipv6", "disable_ipv6", 0 if network.leads_outside(6) else 1)
     yield conf("ipv6", "accept_ra", 0)
-    if leads_outside(network, 6):
+    if network.leads_outside(6):
         yield conf("ipv6", "accept_dad", 0)
         yield Sysctl(netns=HOST, name="net/ipv6/conf/all/forwarding", value="1")
-    if leads_outside(network, 4):
+    if network.leads_outside(4):
         # a connection to 127.0.0.1:PORT is led to the container; its answers come back from this bridge for a loopback address
         yield conf("ipv4", "route_localnet", 1)
         yield Sysctl(netns=HOST, name="net/ipv4/ip_forward", value="1")
