@@ -12,7 +12,7 @@ echo "== demo"
 make demo
 
 echo "== end-to-end tests"
-.venv/bin/pytest -q tests/e2e "$@"
+make e2e
 
 echo "== a container on this host"
 netrt=.venv/bin/netrt

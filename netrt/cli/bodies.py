@@ -74,6 +74,8 @@ def address_blocks(
                 raise Invalid(f"subnet {block['Subnet']} has two of --{option}: {block[key]} and {text}")
             block[key] = text
     for name, address in pairs_of("--aux-address", auxiliary).items():
+        if not address:
+            raise Invalid(f"--aux-address {name[:80]!r} is not NAME=ADDRESS")
         _block_of("aux-address", address, blocks).setdefault("AuxiliaryAddresses", {})[name] = address
     for block in blocks.values():
         Subnet(

@@ -35,11 +35,7 @@ def show_found(session: Session, names: Sequence[str], kinds: Sequence[str], for
             missing.append(name)
         else:
             found.append(each)
-    if form == "json":
-        for each in found:
-            click.echo(json.dumps(each, separators=(",", ":")))
-    else:
-        click.echo(json.dumps(found, indent=4))
+    click.echo(json.dumps(found, separators=(",", ":")) if form == "json" else json.dumps(found, indent=4))
     for name in missing:
         report(f"no such {kinds[0] if len(kinds) == 1 else 'object'}: {name}")
     if missing:

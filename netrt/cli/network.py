@@ -111,7 +111,7 @@ def rm(session: Session, names: tuple[str, ...], force: bool, dry_run: bool) -> 
 
 @network.command()
 @click.option("-f", "--force", is_flag=True, help="do not ask")
-@options.filter_option
+@options.long_filter_option
 @options.dry_run_option
 @click.pass_obj
 def prune(session: Session, filters: options.Pairs, force: bool, dry_run: bool) -> None:

@@ -85,10 +85,12 @@ container_argument = click.argument("container", type=CONTAINER)
 containers_argument = click.argument("names", metavar="CONTAINER...", type=CONTAINER, nargs=-1, required=True)
 
 format_option = click.option("--format", "form", type=Format(), default="table", help="json or table")
-inspect_format_option = click.option("-f", "--format", "form", type=Format(), help="json: one line for each")
-filter_option = click.option(
-    "-f", "--filter", "filters", type=Pair(), multiple=True, help="only what matches, e.g. name=web"
-)
+inspect_format_option = click.option("-f", "--format", "form", type=Format(), help="json: all in one line")
+FILTER: dict[str, Any] = {"type": Pair(), "multiple": True, "help": "only what matches, e.g. label=tier=web"}
+filter_option = click.option("-f", "--filter", "filters", **FILTER)
+long_filter_option = click.option("--filter", "filters", **FILTER)
+"""For verbs whose `-f` is `--force`."""
+
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="print ids only")
 no_trunc_option = click.option("--no-trunc", is_flag=True, help="do not shorten what is printed")
 dry_run_option = click.option("--dry-run", is_flag=True, help="print the plan of kernel operations, change nothing")

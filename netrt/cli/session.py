@@ -56,8 +56,11 @@ class Session:
         """Ask for a change, and return the answer; for a dry run print the plan instead, and return None."""
         if not dry_run:
             return self.request(method, path, query=query, body=body)
-        for line in self.request(method, path, query={**query, "dry-run": "1"}, body=body)["Plan"]:
+        plan = self.request(method, path, query={**query, "dry-run": "1"}, body=body)["Plan"]
+        for line in plan:
             click.echo(line)
+        if not plan:
+            click.echo("the kernel stays as it is", err=True)
         return None
 
     def remove_each(self, kind: str, names: Iterable[str], *, force: bool, dry_run: bool) -> None:

@@ -1,7 +1,7 @@
 """Docker's columns: rows of text from the API's JSON, and their printing.
 
-On a terminal rich draws the table; into a pipe goes plain text, each column as wide as its widest cell and three spaces, so that
-awk and cut see the same on every terminal.
+On a terminal rich draws the table; into a pipe goes plain text exactly as Docker writes it: each column as wide as its widest
+cell and three spaces, and at least ten, so that awk and cut see the same whatever the terminal.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def listing(rows: Sequence[Row], columns: Mapping[str, str], form: str, quiet: b
 
 
 def _plain(cells: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) + 3 for column in zip(*cells, strict=True)]
+    widths = [max(10, 3 + max(map(len, column))) for column in zip(*cells, strict=True)]
     return ["".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
 
 
@@ -69,7 +69,7 @@ def _draw(rows: Sequence[Row], columns: Mapping[str, str]) -> None:
 def network_row(network: Mapping[str, Any], no_trunc: bool) -> Row:
     """What Docker's `network ls --format json` prints of one, all of it text."""
     return {
-        "CreatedAt": network["Created"],
+        "CreatedAt": f"{network['Created'].rstrip('Z').replace('T', ' ')} +0000 UTC",
         "Driver": network["Driver"],
         "ID": network["Id"] if no_trunc else network["Id"][:SHORT_ID],
         "IPv4": str(network.get("EnableIPv4", True)).lower(),

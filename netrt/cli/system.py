@@ -66,10 +66,11 @@ def events(session: Session, since: str, until: str, filters: options.Pairs, for
 
 def _event_text(event: Mapping[str, Any]) -> str:
     seconds, nanoseconds = divmod(event["timeNano"], 10**9)
-    when = datetime.fromtimestamp(seconds).astimezone().strftime(f"%Y-%m-%dT%H:%M:%S.{nanoseconds:09}%z")
+    when = datetime.fromtimestamp(seconds).astimezone().isoformat()
+    day, zone = when[:19], when[19:]
     actor = event["Actor"]
     attributes = ", ".join(f"{key}={value}" for key, value in sorted(actor["Attributes"].items()))
-    return f"{when} {event['Type']} {event['Action']} {actor['ID']} ({attributes})"
+    return f"{day}.{nanoseconds:09}{zone} {event['Type']} {event['Action']} {actor['ID']} ({attributes})"
 
 
 # the daemon
