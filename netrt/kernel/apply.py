@@ -1,0 +1,234 @@
+"""Operations done: each namespace entered once for the operations that follow one another in it, several requests in one sendmsg.
+
+Rule 1: requests wait until something needs them done (a sysctl, an index, another namespace) or the row ends. Rule 2: a link of
+ours gets its mark in the same system call that makes it, so that no crash leaves one without; but under a name that a person
+chose there may stand a link of theirs, and that never gets our mark.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+from itertools import islice
+from typing import assert_never
+
+from netrt.dataplane import ops
+from netrt.dataplane.objects import HOST
+from netrt.errors import Invalid
+from netrt.kernel import links, routes, sysctl
+from netrt.kernel.netlink import Netlink
+from netrt.kernel.netns import open_namespace, run_inside
+from netrt.kernel.refused import gone, harmless, refused
+from netrt.kernel.wire import Request
+
+LinkOp = (
+    ops.AddBridge
+    | ops.AddVeth
+    | ops.SetLink
+    | ops.DelLink
+    | ops.AddAddress
+    | ops.DelAddress
+    | ops.SetRoute
+    | ops.DelRoute
+    | ops.SetSysctl
+)
+"""What is done in one namespace, by a thread that is in it."""
+
+
+def place(op: ops.Op) -> str:
+    """The namespace from which an operation is done."""
+    match op:
+        case ops.SetLink() | ops.DelLink():
+            return op.netns
+        case ops.AddAddress() | ops.DelAddress():
+            return op.address.netns
+        case ops.SetRoute() | ops.DelRoute():
+            return op.route.netns
+        case ops.SetSysctl():
+            return op.sysctl.netns
+        case _:
+            return HOST
+
+
+OWN_NAMES = "nr"
+"""Names that begin so are made by `link_name`; nobody else's link has one."""
+
+
+NO_LINK = 0x7FFFFFFF
+"""An index that no link has."""
+
+
+class Sandboxes:
+    """Sandboxes as open files. The last one stays open: an attach pins it, reaches into it and enters it."""
+
+    def __init__(self) -> None:
+        self._path, self._descriptor = HOST, -1
+
+    def open(self, path: str) -> int:
+        """The open file, good until the next call. Raises Invalid."""
+        if path != self._path:
+            self.close()
+            self._descriptor = open_namespace(path)
+            self._path = path
+        return self._descriptor
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._path, self._descriptor = HOST, -1
+
+
+def do_inside(path: str, row: Sequence[LinkOp], sandboxes: Sandboxes) -> None:
+    """Do these in a sandbox, on a thread that enters it. What is to be taken away from a sandbox that is gone is gone too.
+
+    Raises KernelRefused."""
+    try:
+        netns = sandboxes.open(path)
+    except Invalid as error:
+        for op in row:
+            if not harmless(op, errno.ENODEV):
+                raise gone(op, error.message) from None
+        return
+
+    def work() -> None:
+        with Netlink() as netlink:
+            hands = Hands(netlink, sandboxes)
+            for op in row:
+                hands.do(op)
+            hands.finish()
+
+    run_inside(netns, work)
+
+
+class Hands:
+    """Operations in the namespace of a socket, by a thread that is in that namespace."""
+
+    def __init__(self, netlink: Netlink, sandboxes: Sandboxes) -> None:
+        self._netlink = netlink
+        self._sandboxes = sandboxes
+        self._waiting: list[tuple[LinkOp, tuple[Request, ...]]] = []
+        self._doomed: list[ops.DelLink] = []
+        self._indices: dict[str, int] = {}
+
+    def do(self, op: LinkOp) -> None:
+        """Do this, now or before `finish` returns. Raises KernelRefused for the first that is refused."""
+        if isinstance(op, ops.DelLink):
+            self._flush()
+            self._doomed.append(op)
+            return
+        self._delete_doomed()
+        match op:
+            case ops.AddBridge(link):
+                self._make(op, link.name, links.add_bridge(link))
+            case ops.AddVeth(host, inner):
+                netns, bridge = self._netns(op, inner.netns), self._master(op, host.master)
+                self._make(op, host.name, links.add_veth(op, netns, bridge, ipv6=sysctl.has_ipv6()))
+            case ops.SetLink():
+                master = None if op.master is None else self._master(op, op.master)
+                self._wait(op, *links.set_link(op, master))
+            case ops.AddAddress(address):
+                self._wait(op, routes.add_address(address, self._index(address.link)))
+            case ops.DelAddress(address):
+                self._wait(op, routes.delete_address(address, self._index(address.link)))
+            case ops.SetRoute(route):
+                self._wait(op, routes.add_route(route, self._index(route.link)))
+            case ops.DelRoute(route):
+                self._wait(op, routes.delete_route(route, self._index(route.link)))
+            case ops.SetSysctl(setting):
+                self._flush()
+                try:
+                    sysctl.write(setting.name, setting.value)
+                except OSError as error:
+                    raise refused(op, error.errno or 0) from None
+            case _:
+                assert_never(op)
+
+    def _wait(self, op: LinkOp, *requests: Request) -> None:
+        """Let requests wait. Their indices were looked up before this call, and that may have sent what waited until then."""
+        self._waiting.append((op, requests))
+
+    def finish(self) -> None:
+        """Do what is still to be done. Raises KernelRefused."""
+        self._flush()
+        self._delete_doomed()
+
+    def _flush(self) -> None:
+        """Send what waits, and look at the answers in order."""
+        waiting, self._waiting = self._waiting, []
+        answers = iter(self._netlink.ask([request for _, requests in waiting for request in requests]))
+        for op, requests in waiting:
+            for answer in islice(answers, len(requests)):
+                if isinstance(op, ops.SetRoute) and answer.errno == errno.EEXIST:
+                    self._replace(op)
+                elif answer.errno and not harmless(op, answer.errno):
+                    raise refused(op, answer.errno, answer.text)
+
+    def _replace(self, op: ops.SetRoute) -> None:
+        """Put a route of ours in the place of another of ours; the kernel would replace anybody's."""
+        ours = map(routes.read_route, self._netlink.dump(routes.get_routes(ours=True)))
+        if not any(route.dst == op.route.dst for route in ours):
+            raise refused(op, errno.EEXIST)
+        (answer,) = self._netlink.ask([routes.add_route(op.route, self._index(op.route.link), replace=True)])
+        if answer.errno:
+            raise refused(op, answer.errno, answer.text)
+
+    def _make(self, op: ops.AddBridge | ops.AddVeth, name: str, requests: Sequence[Request]) -> None:
+        """Make a link (the first request) and give it its mark (the rest); one that cannot be marked is not left behind."""
+        self._flush()
+        at_once = len(requests) if name.startswith(OWN_NAMES) else 1
+        answers = self._netlink.ask(requests[:at_once])
+        if not answers[0].errno:
+            answers += self._netlink.ask(requests[at_once:])
+        for number, answer in enumerate(answers):
+            if answer.errno:
+                if number:
+                    self._netlink.ask([links.delete_link(name)])
+                raise refused(op, answer.errno, answer.text)
+
+    def _delete_doomed(self) -> None:
+        """Delete links, several at once: then they share the RCU grace period (25 ms) that each costs alone.
+
+        The group's number is made anew for each time, so that no other link is in it."""
+        row, self._doomed = self._doomed, []
+        if row:
+            self._indices.clear()
+        if len(row) > 1:
+            group = secrets.randbits(31)
+            self._answered(row, [links.put_in_group(op.name, group) for op in row])
+            (answer,) = self._netlink.ask([links.delete_group(group)])
+            if answer.errno in (0, errno.ENODEV):  # ENODEV: all of them went meanwhile
+                return
+        self._answered(row, [links.delete_link(op.name) for op in row])
+
+    def _answered(self, row: Sequence[LinkOp], requests: Sequence[Request]) -> None:
+        for op, answer in zip(row, self._netlink.ask(requests), strict=True):
+            if answer.errno and not harmless(op, answer.errno):
+                raise refused(op, answer.errno, answer.text)
+
+    def _netns(self, op: LinkOp, path: str) -> int | None:
+        try:
+            return None if path == HOST else self._sandboxes.open(path)
+        except Invalid as error:
+            raise gone(op, error.message) from None
+
+    def _master(self, op: LinkOp, name: str) -> int:
+        """The index of a bridge, 0 for none."""
+        index = self._index(name) if name else 0
+        if index == NO_LINK:
+            raise refused(op, errno.ENODEV, f"there is no {name}")
+        return index
+
+    def _index(self, name: str) -> int:
+        """The index of a link, NO_LINK where there is none: then the kernel says so in its own words."""
+        index = self._indices.get(name)
+        if index is None:
+            self._flush()
+            try:
+                index = socket.if_nametoindex(name)
+            except OSError:
+                return NO_LINK
+            self._indices[name] = index
+        return index

@@ -1,0 +1,139 @@
+"""The kernel of this host, as the engine sees it (`engine.ports.Kernel`)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import assert_never
+
+from netrt.dataplane import ops
+from netrt.dataplane.facts import HostFacts
+from netrt.dataplane.hoststate import HostState
+from netrt.dataplane.objects import HOST
+from netrt.dataplane.scope import Scope
+from netrt.errors import KernelRefused
+from netrt.kernel import conntrack, netns
+from netrt.kernel.apply import Hands, LinkOp, Sandboxes, do_inside, place
+from netrt.kernel.facts import gather
+from netrt.kernel.listeners import listeners as read_listeners
+from netrt.kernel.netlink import Netlink
+from netrt.kernel.nft import Nft
+from netrt.kernel.observe import alive, observe
+from netrt.kernel.refused import harmless, named, refused
+from netrt.kernel.sysctl import FORWARDING, Forwarding
+from netrt.paths import Paths
+
+BesideOp = (
+    ops.PinNamespace
+    | ops.UnpinNamespace
+    | ops.LoadRuleset
+    | ops.DropRuleset
+    | ops.ChangeElements
+    | ops.ForgetAddress
+    | ops.ForgetPort
+)
+"""What is done on the host and not to its links."""
+
+_log = logging.getLogger(__name__)
+
+
+class LinuxKernel:
+    """One warm netlink socket and one nftables context, both of the namespace in which it was made. Used from one thread."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._netlink = Netlink()
+        self._nft = Nft()
+        self._forwarding = Forwarding(paths.forwarding)
+        self._facts: HostFacts | None = None
+
+    def close(self) -> None:
+        """Close the sockets. Nothing in the kernel changes."""
+        self._nft.close()
+        self._netlink.close()
+
+    def facts(self, *, listeners: bool = False, fresh: bool = False) -> HostFacts:
+        """What the host is like. Kept from call to call unless `fresh`; `listeners` are read anew when asked for, else empty, and
+        their owners are looked up only when both are asked for. Raises KernelRefused."""
+        try:
+            if fresh or self._facts is None:
+                self._facts = gather(self._netlink, self._forwarding.raised())
+            return replace(self._facts, listeners=read_listeners(owners=fresh)) if listeners else self._facts
+        except OSError as error:
+            raise _unreadable(error) from error
+
+    def observe(self, scope: Scope) -> HostState:
+        """What the kernel holds of what the scope names. Raises KernelRefused where it cannot be read."""
+        try:
+            return observe(scope, self._netlink, self._nft)
+        except OSError as error:
+            raise _unreadable(error) from error
+
+    def alive(self, paths: Sequence[str]) -> Mapping[str, int]:
+        """Which of these paths lead to a network namespace now (never the host's own), and its inode number."""
+        return alive(paths)
+
+    def apply(self, todo: Sequence[ops.Op]) -> None:
+        """Do these in order. Raises KernelRefused, naming the first that was refused."""
+        sandboxes = Sandboxes()
+        try:
+            for path, row in groupby(todo, place):
+                if path == HOST:
+                    self._on_host(row, sandboxes)
+                else:
+                    do_inside(path, [op for op in row if isinstance(op, LinkOp)], sandboxes)
+        finally:
+            sandboxes.close()
+
+    def _on_host(self, row: Iterable[ops.Op], sandboxes: Sandboxes) -> None:
+        hands = Hands(self._netlink, sandboxes)
+        for op in row:
+            _log.debug("%s", op)
+            if isinstance(op, LinkOp):
+                self._note_forwarding(op)
+                hands.do(op)
+                continue
+            hands.finish()
+            try:
+                self._beside(op, sandboxes)
+            except OSError as error:
+                if not harmless(op, error.errno or 0):
+                    raise refused(op, error.errno or 0) from error
+            except KernelRefused as error:
+                raise named(op, error) from error
+        hands.finish()
+
+    def _note_forwarding(self, op: LinkOp) -> None:
+        for family, name in FORWARDING.items():
+            if isinstance(op, ops.SetSysctl) and op.sysctl.name == name and op.sysctl.value != "0":
+                try:
+                    self._forwarding.about_to_raise(family)
+                except OSError as error:
+                    raise refused(op, error.errno or 0, str(error.filename or "")) from error
+
+    def _beside(self, op: BesideOp, sandboxes: Sandboxes) -> None:
+        """Do what is not about links: namespaces, nftables, connection tracking. Raises OSError, KernelRefused."""
+        match op:
+            case ops.PinNamespace(pin):
+                sandboxes.close()
+                netns.pin(pin.path)
+            case ops.UnpinNamespace(pin):
+                sandboxes.close()
+                netns.unpin(pin.path)
+            case ops.LoadRuleset(skeleton, elements):
+                self._nft.load(skeleton, elements)
+            case ops.DropRuleset():
+                self._nft.drop()
+            case ops.ChangeElements(removed, added):
+                self._nft.change(removed, added)
+            case ops.ForgetAddress(address):
+                conntrack.forget_address(address)
+            case ops.ForgetPort(protocol, host_ip, port, last, address):
+                conntrack.forget_port(protocol, host_ip, port, last, address)
+            case _:
+                assert_never(op)
+
+
+def _unreadable(error: OSError) -> KernelRefused:
+    return KernelRefused(f"cannot read the kernel's state: {error}", errno=error.errno or 0)

@@ -1,0 +1,195 @@
+"""Links as rtnetlink messages: what to send for an operation, and what a message tells.
+
+Names are resolved by the kernel (IFLA_IFNAME in the request), never by a dump. Oddities, each of linux/net/core/rtnetlink.c:
+a new link takes no alias, no address generation mode and no port flags, so that these follow in a second request; port flags need
+the port to be one already, so that they follow the master; RTM_SETLINK ignores port flags, RTM_NEWLINK without CREATE does not.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from socket import AF_INET6, AF_UNSPEC
+
+from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL
+from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_GETNSID, RTM_NEWLINK
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfbase, ifinfmsg, protinfo_bridge
+from pyroute2.netlink.rtnl.nsidmsg import nsidmsg
+
+from netrt.dataplane.objects import Link, LinkKind
+from netrt.dataplane.ops import AddVeth, SetLink
+from netrt.kernel.wire import (
+    Message,
+    Request,
+    attribute,
+    attributes,
+    mac,
+    nested,
+    number,
+    numbers,
+    string,
+    text,
+    u8,
+    u32,
+)
+
+_HEADER = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
+_LINK = numbers(ifinfmsg)
+_INFO = numbers(ifinfbase.ifinfo)
+_PORT = numbers(protinfo_bridge)
+_INET6 = numbers(ifinfbase.af_spec_inet.inet6)
+_NSID = numbers(nsidmsg)
+
+_ADDRESS, _NAME, _MTU, _PEER = _LINK["IFLA_ADDRESS"], _LINK["IFLA_IFNAME"], _LINK["IFLA_MTU"], _LINK["IFLA_LINK"]
+_MASTER, _ALIAS, _PEER_NSID = _LINK["IFLA_MASTER"], _LINK["IFLA_IFALIAS"], _LINK["IFLA_LINK_NETNSID"]
+_LINKINFO, _KIND, _DATA = _LINK["IFLA_LINKINFO"], _INFO["IFLA_INFO_KIND"], _INFO["IFLA_INFO_DATA"]
+_PORT_KIND, _PORT_DATA = _INFO["IFLA_INFO_SLAVE_KIND"], _INFO["IFLA_INFO_SLAVE_DATA"]
+_ISOLATED = _PORT["IFLA_BRPORT_ISOLATED"]
+_VETH_PEER = 1  # VETH_INFO_PEER: a struct ifinfomsg and attributes
+_NO_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
+_NO_ADDRESS = 1  # IN6_ADDR_GEN_MODE_NONE
+_SHORT = u32(_LINK["IFLA_EXT_MASK"], _NO_STATISTICS)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenLink:
+    """A link as the kernel tells it. `master` and `peer` are interface indices (0: none); `peer` is in the namespace that this
+    one knows as `peer_nsid` (-1: in this one)."""
+
+    index: int
+    name: str
+    kind: str
+    mac: str
+    mtu: int
+    up: bool
+    alias: str
+    master: int
+    isolated: bool
+    peer: int
+    peer_nsid: int
+
+
+def _request(kind: int, flags: int, *attributes: bytes, index: int = 0, raised: bool | None = None) -> Request:
+    header = _HEADER.pack(AF_UNSPEC, 0, index, IFF_UP if raised else 0, 0 if raised is None else IFF_UP)
+    return Request(kind, flags, header + b"".join(attributes))
+
+
+# read
+
+
+def get_link(name: str) -> Request:
+    """Ask for one link."""
+    return _request(RTM_GETLINK, 0, text(_NAME, name), _SHORT)
+
+
+def get_link_at(index: int) -> Request:
+    """Ask for the link of an index."""
+    return _request(RTM_GETLINK, 0, _SHORT, index=index)
+
+
+def all_links(kind: str = "") -> Request:
+    """Dump the links, or those of one kind."""
+    return _request(RTM_GETLINK, 0, _SHORT, *([nested(_LINKINFO, text(_KIND, kind))] if kind else []))
+
+
+def get_nsid(netns: int) -> Request:
+    """Ask for the number that this namespace gives to another one (an open file)."""
+    return Request(RTM_GETNSID, 0, bytes(4) + u32(_NSID["NETNSA_FD"], netns))
+
+
+def read_nsid(message: Message) -> int:
+    return struct.unpack("=i", attributes(message.body, 4)[_NSID["NETNSA_NSID"]])[0]  # type: ignore[no-any-return]
+
+
+def read_link(message: Message) -> SeenLink:
+    _, _, index, flags, _ = _HEADER.unpack_from(message.body)
+    held = attributes(message.body, _HEADER.size)
+    info = attributes(held.get(_LINKINFO, b""))
+    port = attributes(info.get(_PORT_DATA, b"")) if info.get(_PORT_KIND) == b"bridge\0" else {}
+    nsid = held.get(_PEER_NSID)
+    return SeenLink(
+        index=index,
+        name=string(held[_NAME]),
+        kind=string(info.get(_KIND, b"")),
+        mac=held.get(_ADDRESS, b"").hex(":"),
+        mtu=number(held[_MTU]),
+        up=bool(flags & IFF_UP),
+        alias=string(held.get(_ALIAS, b"")),
+        master=number(held.get(_MASTER, b"")),
+        isolated=port.get(_ISOLATED, b"\0") != b"\0",
+        peer=number(held.get(_PEER, b"")),
+        peer_nsid=-1 if nsid is None else number(nsid),
+    )
+
+
+# write
+
+
+def add_bridge(link: Link) -> tuple[Request, ...]:
+    """A bridge that keeps its MAC and MTU. A MTU that comes with the creation would follow the smallest port's, one that is
+    changed later stays (br_change_mtu)."""
+    made = _request(
+        RTM_NEWLINK,
+        NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+        text(_NAME, link.name),
+        mac(_ADDRESS, link.mac),
+        nested(_LINKINFO, text(_KIND, LinkKind.BRIDGE)),
+    )
+    return made, _request(RTM_NEWLINK, NLM_F_ACK, text(_NAME, link.name), u32(_MTU, link.mtu), text(_ALIAS, link.alias))
+
+
+def add_veth(op: AddVeth, netns: int | None, master: int, *, ipv6: bool) -> tuple[Request, ...]:
+    """A pair: the host's end a port of `master` (an index, 0: of none), the inner one born in `netns` (an open file). `ipv6`:
+    whether this kernel has IPv6."""
+    inner = [text(_NAME, op.inner.name), u32(_MTU, op.inner.mtu)]
+    inner += [mac(_ADDRESS, op.inner.mac)] if op.inner.mac else []
+    inner += [u32(_LINK["IFLA_NET_NS_FD"], netns)] if netns is not None else []
+    peer = attribute(_VETH_PEER, _HEADER.pack(AF_UNSPEC, 0, 0, 0, 0) + b"".join(inner))
+    made = _request(
+        RTM_NEWLINK,
+        NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+        text(_NAME, op.host.name),
+        u32(_MTU, op.host.mtu),
+        *([u32(_MASTER, master)] if master else []),
+        nested(_LINKINFO, text(_KIND, LinkKind.VETH), nested(_DATA, peer)),
+    )
+    marked = [text(_NAME, op.host.name), text(_ALIAS, op.host.alias)]
+    if ipv6:
+        mode = u8(_INET6["IFLA_INET6_ADDR_GEN_MODE"], _NO_ADDRESS)
+        marked.append(nested(_LINK["IFLA_AF_SPEC"], nested(AF_INET6, mode)))
+    if op.host.isolated:
+        marked.append(_port_flags(isolated=True))
+    return made, _request(RTM_NEWLINK, NLM_F_ACK, *marked)
+
+
+def set_link(op: SetLink, master: int | None) -> tuple[Request, ...]:
+    """What differs; `master` is the index of the one that `op` names, 0 for none, None to leave it."""
+    changes = [mac(_ADDRESS, op.mac)] if op.mac is not None else []
+    changes += [u32(_MTU, op.mtu)] if op.mtu is not None else []
+    changes += [text(_ALIAS, op.alias) if op.alias else attribute(_ALIAS, b"")] if op.alias is not None else []
+    changes += [u32(_MASTER, master)] if master is not None else []
+    name = text(_NAME, op.name)
+    requests = []
+    if changes or op.up is not None:
+        requests.append(_request(RTM_NEWLINK, NLM_F_ACK, name, *changes, raised=op.up))
+    if op.isolated is not None:
+        requests.append(_request(RTM_NEWLINK, NLM_F_ACK, name, _port_flags(isolated=op.isolated)))
+    return tuple(requests)
+
+
+def _port_flags(*, isolated: bool) -> bytes:
+    flags = nested(_PORT_DATA, u8(_ISOLATED, int(isolated)))
+    return nested(_LINKINFO, text(_PORT_KIND, LinkKind.BRIDGE), flags)
+
+
+def delete_link(name: str) -> Request:
+    return _request(RTM_DELLINK, NLM_F_ACK, text(_NAME, name))
+
+
+def put_in_group(name: str, group: int) -> Request:
+    return _request(RTM_NEWLINK, NLM_F_ACK, text(_NAME, name), u32(_LINK["IFLA_GROUP"], group))
+
+
+def delete_group(group: int) -> Request:
+    """Delete all links of a group at once: they share the one RCU grace period (25 ms) that each would cost alone."""
+    return _request(RTM_DELLINK, NLM_F_ACK, u32(_LINK["IFLA_GROUP"], group))

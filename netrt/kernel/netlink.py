@@ -1,0 +1,91 @@
+"""Talking to the kernel over a netlink socket.
+
+Rule 1: a socket belongs to the network namespace of the thread that made it, for ever. Rule 2: every request has exactly one
+answer (an object, or a yes or no), so that many go out in one sendmsg and their answers are read together, in order."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Sequence
+from types import TracebackType
+
+from pyroute2.netlink import (
+    NETLINK_ROUTE,
+    NLM_F_DUMP,
+    NLM_F_DUMP_INTR,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    SOL_NETLINK,
+)
+
+from netrt.errors import KernelRefused
+from netrt.kernel.wire import Answer, Message, Request, answer, messages
+
+_CAP_ACK, _EXT_ACK, _STRICT = 10, 11, 12  # NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK
+_BATCH = 32
+"""Requests in one sendmsg; their answers fit the default receive buffer."""
+_ROOM = 65536
+"""Bytes for one recv(2); the kernel puts at most 32 KiB of a dump into one."""
+_TRIES = 50
+"""How often a dump is begun again because something changed under it."""
+
+
+class Netlink:
+    """A netlink socket. Used by one thread at a time; a context manager."""
+
+    def __init__(self, protocol: int = NETLINK_ROUTE) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+        for option in (_CAP_ACK, _EXT_ACK, _STRICT):
+            self._socket.setsockopt(SOL_NETLINK, option, 1)
+        self._sequence = 0
+
+    def __enter__(self) -> Netlink:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def ask(self, requests: Sequence[Request]) -> list[Answer]:
+        """Send these and return their answers, in order. Each is done or refused on its own. Raises OSError."""
+        answers: list[Answer] = []
+        for start in range(0, len(requests), _BATCH):
+            answers += self._batch(requests[start : start + _BATCH])
+        return answers
+
+    def _batch(self, requests: Sequence[Request]) -> list[Answer]:
+        first = self._sequence + 1
+        self._sequence += len(requests)
+        self._socket.send(b"".join(r.pack(first + n, NLM_F_REQUEST) for n, r in enumerate(requests)))
+        answers: list[Answer] = []
+        while len(answers) < len(requests):
+            for message in messages(self._socket.recv(_ROOM)):
+                assert message.sequence == first + len(answers), "an answer out of turn"
+                answers.append(answer(message))
+        return answers
+
+    def dump(self, request: Request) -> list[Message]:
+        """All objects that the request's filter lets pass; begun again while the kernel says that they changed meanwhile.
+
+        Raises OSError where the kernel refuses, KernelRefused where it never holds still.
+        """
+        for _ in range(_TRIES):
+            found = self._dump_once(request)
+            if not any(message.flags & NLM_F_DUMP_INTR for message in found):
+                return found[:-1]
+        raise KernelRefused("the kernel's tables change faster than they can be read", errno=errno.EINTR, retry=True)
+
+    def _dump_once(self, request: Request) -> list[Message]:
+        self._sequence += 1
+        self._socket.send(request.pack(self._sequence, NLM_F_REQUEST | NLM_F_DUMP))
+        found: list[Message] = []
+        while not found or found[-1].type not in (NLMSG_DONE, NLMSG_ERROR):
+            found += messages(self._socket.recv(_ROOM))
+        refused = answer(found[-1])
+        if refused.errno:
+            raise OSError(refused.errno, refused.text or "netlink dump refused")
+        return found

@@ -1,0 +1,206 @@
+"""Network namespaces: made, pinned, told apart from everything else, entered.
+
+Rule 1: nothing is entered before its open file has proved to be a network namespace, and what was proved is what is entered: a
+path that changes meanwhile, or leads through links, makes no difference. Rule 2: the host's own namespace is never a sandbox.
+Rule 3: only a thread made for it enters a namespace, and it ends there; no other thread ever changes its namespace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import socket
+import stat
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from netrt.errors import Invalid
+
+T = TypeVar("T")
+
+CLONE_NEWNET = 0x40000000
+_NSFS_MAGIC = 0x6E736673
+_NS_GET_NSTYPE = 0xB703
+_MS_BIND, _MS_REC, _MS_SHARED, _MNT_DETACH, _NOFOLLOW = 0x1000, 0x4000, 0x100000, 2, 8
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
+_OWN = "/proc/thread-self/ns/net"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(result: int, what: str) -> None:
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
+
+
+# tell apart
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[int]:
+    """The network namespace that a path leads to, as an open file. Raises Invalid where it leads to anything else, to nothing, or
+    to the host's own namespace (that of the calling thread)."""
+    descriptor = open_namespace(path)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def open_namespace(path: str) -> int:
+    """As `opened`; the caller closes it."""
+    try:
+        bare = os.open(path, os.O_PATH | os.O_CLOEXEC)  # opens a device or FIFO without waking it
+    except (OSError, ValueError) as error:
+        raise Invalid(f"no network namespace at {path[:200]!r}: {_reason(error)}") from None
+    try:
+        if not _is_nsfs(bare):
+            raise Invalid(f"{path[:200]!r} is {_kind(bare)}, not a network namespace", hint=_WHERE)
+        descriptor = os.open(f"/proc/self/fd/{bare}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(bare)
+    refused = _refused(descriptor)
+    if refused:
+        os.close(descriptor)
+        raise Invalid(f"{path[:200]!r} {refused}", hint=_WHERE)
+    return descriptor
+
+
+_WHERE = "expected is a path such as /run/netns/NAME or /proc/PID/ns/net"
+
+
+def _refused(descriptor: int) -> str:
+    """Why this open file of nsfs is no sandbox, or empty."""
+    if fcntl.ioctl(descriptor, _NS_GET_NSTYPE) != CLONE_NEWNET:
+        return "is a namespace of another type, not a network namespace"
+    if os.fstat(descriptor).st_ino == os.stat(_OWN).st_ino:
+        return "is the host's own network namespace"
+    return ""
+
+
+def _is_nsfs(descriptor: int) -> bool:
+    answer = ctypes.create_string_buffer(256)  # struct statfs; f_type, a long, comes first
+    _checked(_libc.fstatfs(descriptor, answer), "fstatfs")
+    return ctypes.c_long.from_buffer(answer).value == _NSFS_MAGIC
+
+
+def _kind(descriptor: int) -> str:
+    mode = os.fstat(descriptor).st_mode
+    names = {
+        stat.S_IFDIR: "a directory",
+        stat.S_IFIFO: "a FIFO",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+        stat.S_IFLNK: "a link",
+    }
+    return names.get(stat.S_IFMT(mode), "a file")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+
+
+def identify(path: str) -> int:
+    """The inode number that identifies the network namespace at this path. Raises Invalid as `opened` does."""
+    with opened(path) as descriptor:
+        return os.fstat(descriptor).st_ino
+
+
+# enter
+
+
+def run_inside(netns: int, work: Callable[[], T]) -> T:
+    """The result of `work`, done on a thread that enters this namespace (an open file) and ends there."""
+
+    def enter() -> T:
+        _checked(_libc.setns(netns, CLONE_NEWNET), "setns")
+        return work()
+
+    return _on_thread(enter)
+
+
+def _on_thread(work: Callable[[], T]) -> T:
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # handed over to who waits, whatever it is
+            errors.append(error)
+
+    thread = threading.Thread(target=body, name="netns", daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+# make and remove
+
+
+def pin(path: str) -> None:
+    """Make a network namespace with its loopback up, and keep it at `path`, as `ip netns add` does. Raises OSError; EEXIST where
+    a namespace is there already."""
+    _share(os.path.dirname(path))
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDONLY | os.O_CLOEXEC, 0))
+    except FileExistsError:
+        if _held(path):
+            raise
+        # a file without a mount is what a crash, or a reboot where /run is kept, leaves: it serves as well as a new one
+
+    def make() -> None:
+        _checked(_libc.unshare(CLONE_NEWNET), "unshare")
+        _loopback_up()
+        _checked(_libc.mount(_OWN.encode(), path.encode(), b"none", ctypes.c_ulong(_MS_BIND), None), "mount")
+
+    try:
+        _on_thread(make)
+    except OSError:
+        os.unlink(path)
+        raise
+
+
+def _held(path: str) -> bool:
+    """Whether something other than an empty file of the directory's own stands here."""
+    there, around = os.lstat(path), os.stat(os.path.dirname(path))
+    return there.st_dev != around.st_dev or not stat.S_ISREG(there.st_mode) or there.st_size > 0
+
+
+def _share(directory: str) -> None:
+    """Make the directory a shared mount, as `ip netns` does: a pin then shows, and goes, in every mount namespace."""
+
+    def share() -> None:
+        _checked(_libc.mount(b"", where, b"none", ctypes.c_ulong(_MS_SHARED | _MS_REC), None), "mount --make-shared")
+
+    where = directory.encode()
+    os.makedirs(directory, mode=0o755, exist_ok=True)
+    try:
+        share()
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # EINVAL: no mount point yet
+            raise
+        _checked(_libc.mount(where, where, b"none", ctypes.c_ulong(_MS_BIND | _MS_REC), None), "mount --bind")
+        share()
+
+
+def _loopback_up() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP))
+
+
+def unpin(path: str) -> None:
+    """Remove the pin; the namespace ends with its last process, its links some tens of ms later. Raises OSError."""
+    result = _libc.umount2(path.encode(), _MNT_DETACH | _NOFOLLOW)
+    if result and ctypes.get_errno() != errno.EINVAL:  # EINVAL: a file without a mount
+        _checked(result, "umount")
+    os.unlink(path)

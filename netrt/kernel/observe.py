@@ -1,0 +1,243 @@
+"""What the kernel holds of what a scope names, as the values that a plan compares.
+
+Rule 1: in the small view of an attach nothing is dumped but the addresses of its links and the routes of its sandbox. Rule 2: two
+ends are a pair only where the kernel says so: the host's end tells the other's index and the namespace that holds it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from netrt.dataplane.hoststate import HostState
+from netrt.dataplane.objects import (
+    HOST,
+    MARK,
+    PIN_DIRECTORY,
+    PIN_PREFIX,
+    ROUTE_PROTOCOL,
+    Address,
+    Link,
+    LinkKind,
+    Object,
+    Pin,
+    Route,
+    Sysctl,
+)
+from netrt.dataplane.scope import Scope
+from netrt.errors import Invalid
+from netrt.kernel import links, routes, sysctl
+from netrt.kernel.links import SeenLink
+from netrt.kernel.netlink import Netlink
+from netrt.kernel.netns import identify, opened, run_inside
+from netrt.kernel.nft import Nft
+
+OWN_NAMES = "nr"
+"""Names that begin so are made by `link_name`."""
+
+_KINDS = frozenset(LinkKind)
+
+
+@dataclass(slots=True)
+class _View:
+    """What is looked at in one namespace."""
+
+    links: set[str] = field(default_factory=set)
+    with_addresses: set[str] = field(default_factory=set)
+    sysctls: list[str] = field(default_factory=list)
+    routes: bool = False
+
+
+@dataclass(slots=True)
+class _Sight:
+    """What was seen in one namespace. `names` tells the names of the indices that its links and routes speak of; `nsid` is the
+    number by which the host's namespace knows it."""
+
+    links: list[SeenLink]
+    addresses: list[routes.SeenAddress]
+    routes: list[routes.SeenRoute]
+    sysctls: list[tuple[str, str]]
+    names: dict[int, str]
+    nsid: int = -1
+
+
+def observe(scope: Scope, netlink: Netlink, nft: Nft) -> HostState:
+    """Look. `netlink` is a socket of the calling thread's namespace, the host's. Raises OSError, KernelRefused."""
+    views = _views(scope)
+    sights = {HOST: _look(netlink, views.pop(HOST, _View()), everything=scope.everything)}
+    for path, view in views.items():
+        try:
+            with opened(path) as netns:
+                sights[path] = run_inside(netns, lambda view=view: _look_inside(view))  # type: ignore[misc]
+                sights[path].nsid = _nsid(netlink, netns)
+        except Invalid:
+            continue
+    seen: list[Object] = [*_pins(scope), *_links(sights)]
+    for place, sight in sights.items():
+        seen += _inside(place, sight)
+    rules = [key for key in scope.keys if key[0] in ("element", "skeleton")]
+    if rules or scope.everything:
+        seen += nft.seen(None if scope.everything else rules)
+    return HostState({thing.key: thing for thing in seen})
+
+
+def _views(scope: Scope) -> dict[str, _View]:
+    views: dict[str, _View] = {}
+
+    def at(netns: str) -> _View:
+        return views.setdefault(netns, _View())
+
+    for key in scope.keys:
+        match key:
+            case ("link", netns, name):
+                at(netns).links.add(name)
+            case ("sysctl", netns, name):
+                at(netns).sysctls.append(name)
+            case ("route", netns, _):
+                at(netns).routes = True
+    for netns, name in scope.links:
+        at(netns).links.add(name)
+        at(netns).with_addresses.add(name)
+    for netns in scope.sandboxes:
+        at(netns).routes = True
+    if scope.everything:
+        at(HOST).routes = True
+    return views
+
+
+# look
+
+
+def _look_inside(view: _View) -> _Sight:
+    with Netlink() as netlink:
+        return _look(netlink, view)
+
+
+def _look(netlink: Netlink, view: _View, *, everything: bool = False) -> _Sight:
+    """Look in the calling thread's namespace; `netlink` belongs to it too. `everything`: also at whatever bears our mark."""
+    if everything:
+        found = [link for link in _all_links(netlink) if link.name in view.links or _marked(link)]
+        ours = {link.index for link in found}
+        addresses = [a for a in _addresses(netlink) if a.index in ours]
+    else:
+        found = list(_some_links(netlink, view.links))
+        addresses = [a for link in found if link.name in view.with_addresses for a in _addresses(netlink, link.index)]
+    ways = [routes.read_route(message) for message in netlink.dump(routes.get_routes(ours=True))] if view.routes else []
+    return _Sight(
+        links=found,
+        addresses=addresses,
+        routes=ways,
+        sysctls=[(name, value) for name in view.sysctls if (value := sysctl.read(name)) is not None],
+        names=_names(found, ways),
+    )
+
+
+def _marked(link: SeenLink) -> bool:
+    return link.name.startswith(OWN_NAMES) or link.alias.startswith(MARK)
+
+
+def _all_links(netlink: Netlink) -> Iterator[SeenLink]:
+    return map(links.read_link, netlink.dump(links.all_links()))
+
+
+def _some_links(netlink: Netlink, names: set[str]) -> Iterator[SeenLink]:
+    for answer in netlink.ask([links.get_link(name) for name in names]):
+        if answer.message is not None:
+            yield links.read_link(answer.message)
+        elif answer.errno != errno.ENODEV:
+            raise OSError(answer.errno, answer.text or os.strerror(answer.errno))
+
+
+def _addresses(netlink: Netlink, index: int = 0) -> list[routes.SeenAddress]:
+    try:
+        found = map(routes.read_address, netlink.dump(routes.get_addresses(index)))
+        return [address for address in found if not address.link_local]
+    except OSError as error:
+        if error.errno != errno.ENODEV:  # the link went meanwhile
+            raise
+        return []
+
+
+def _names(found: list[SeenLink], ways: list[routes.SeenRoute]) -> dict[int, str]:
+    """The names of these links, and of what they and the routes refer to."""
+    names = {link.index: link.name for link in found}
+    for index in {link.master for link in found} | {way.link for way in ways}:
+        if index and index not in names:
+            try:
+                names[index] = socket.if_indextoname(index)
+            except OSError:
+                continue  # it went meanwhile
+    return names
+
+
+def _nsid(netlink: Netlink, netns: int) -> int:
+    (answer,) = netlink.ask([links.get_nsid(netns)])
+    return links.read_nsid(answer.message) if answer.message is not None else -1
+
+
+# tell
+
+
+def _pins(scope: Scope) -> Iterator[Object]:
+    paths = {key[1] for key in scope.keys if key[0] == "pin"}
+    if scope.everything and os.path.isdir(PIN_DIRECTORY):
+        paths |= {f"{PIN_DIRECTORY}/{name}" for name in os.listdir(PIN_DIRECTORY) if name.startswith(PIN_PREFIX)}
+    return (Pin(path=path) for path in alive(sorted(paths)))
+
+
+def alive(paths: Iterable[str]) -> dict[str, int]:
+    """Those of these paths that lead to a network namespace now, and its inode number."""
+    found = {}
+    for path in paths:
+        try:
+            found[path] = identify(path)
+        except Invalid:
+            continue
+    return found
+
+
+def _links(sights: Mapping[str, _Sight]) -> Iterator[Object]:
+    pairs = dict(_pairs(sights))
+    for netns, sight in sights.items():
+        for link in sight.links:
+            kind = LinkKind(link.kind) if link.kind in _KINDS else LinkKind.OTHER
+            yield Link(
+                netns=netns,
+                name=link.name,
+                kind=kind,
+                mac="" if netns == HOST and kind is LinkKind.VETH else link.mac,
+                mtu=link.mtu,
+                up=link.up,
+                alias=link.alias if netns == HOST else "",
+                master=sight.names.get(link.master, ""),
+                isolated=link.isolated,
+                peer=pairs.get((netns, link.name)),
+            )
+
+
+def _pairs(sights: Mapping[str, _Sight]) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+    """End to end, both ways, of the pairs between the host and a sandbox."""
+    inner = {
+        (sight.nsid, link.index): (netns, link.name)
+        for netns, sight in sights.items()
+        if netns != HOST and sight.nsid >= 0
+        for link in sight.links
+    }
+    for link in sights[HOST].links:
+        other = inner.get((link.peer_nsid, link.peer))
+        if other and link.kind == LinkKind.VETH:
+            yield (HOST, link.name), other
+            yield other, (HOST, link.name)
+
+
+def _inside(netns: str, sight: _Sight) -> Iterator[Object]:
+    for address in sight.addresses:
+        yield Address(netns=netns, link=sight.names[address.index], address=address.address)
+    for way in sight.routes:
+        if way.link in sight.names and way.protocol == ROUTE_PROTOCOL:
+            yield Route(netns=netns, dst=way.dst, via=way.via, link=sight.names[way.link])
+    for name, value in sight.sysctls:
+        yield Sysctl(netns=netns, name=name, value=value)

@@ -1,0 +1,152 @@
+"""Addresses and routes as rtnetlink messages: what to send for an operation, and what a message tells."""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from dataclasses import dataclass
+from socket import AF_INET, AF_INET6, AF_UNSPEC, inet_pton
+
+from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
+from pyroute2.netlink.rtnl import (
+    RTM_DELADDR,
+    RTM_DELROUTE,
+    RTM_GETADDR,
+    RTM_GETROUTE,
+    RTM_NEWADDR,
+    RTM_NEWROUTE,
+    rt_scope,
+    rt_type,
+)
+from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
+from netrt.dataplane.objects import ROUTE_PROTOCOL, Address, Route
+from netrt.kernel.wire import Message, Request, address, attribute, attributes, number, numbers, u32
+from netrt.model.address import host_of, prefix_of
+
+_ADDRESS_HEADER = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix length, flags, scope, index
+_ROUTE_HEADER = struct.Struct(
+    "=BBBBBBBBI"
+)  # struct rtmsg: family, dst len, src len, tos, table, proto, scope, type, flags
+_IFA = numbers(ifaddrmsg)
+_RTA = numbers(rtmsg)
+_METRIC_MTU = numbers(rtmsg.metrics)["RTAX_MTU"]
+_MAIN = 254  # RT_TABLE_MAIN
+_UNICAST, _UNIVERSE = rt_type["unicast"], rt_scope["universe"]
+_SHOW_MATCH = 0x2000  # RTM_F_FIB_MATCH: answer a lookup with the route itself, not with a host route made of it
+
+
+@dataclass(frozen=True, slots=True)
+class SeenAddress:
+    """An address on the link of an index, with prefix length. `local`: link-local, the kernel's own."""
+
+    index: int
+    address: str
+    link_local: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRoute:
+    """A route: `type` is the kernel's RTN_ number; `link` and `via` are 0 and empty where it has none or several; `mtu` and
+    `metric` are 0 where not said."""
+
+    dst: str
+    via: str
+    link: int
+    type: int
+    table: int
+    protocol: int
+    metric: int
+    mtu: int
+
+
+def _family(text: str) -> int:
+    return AF_INET6 if ":" in text else AF_INET
+
+
+def _packed(text: str) -> bytes:
+    return inet_pton(_family(text), text)
+
+
+# addresses
+
+
+def get_addresses(index: int = 0) -> Request:
+    """Dump the addresses of one link, or of all (0)."""
+    return Request(RTM_GETADDR, 0, _ADDRESS_HEADER.pack(AF_UNSPEC, 0, 0, 0, index))
+
+
+def read_address(message: Message) -> SeenAddress:
+    _, prefix, _, _, index = _ADDRESS_HEADER.unpack_from(message.body)
+    held = attributes(message.body, _ADDRESS_HEADER.size)
+    raw = held.get(_IFA["IFA_LOCAL"]) or held[_IFA["IFA_ADDRESS"]]
+    local = len(raw) == 16 and raw[0] == 0xFE and raw[1] & 0xC0 == 0x80
+    return SeenAddress(index, f"{address(raw)}/{prefix}", local)
+
+
+def add_address(wanted: Address, index: int) -> Request:
+    return Request(RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, _address(wanted, index))
+
+
+def delete_address(gone: Address, index: int) -> Request:
+    return Request(RTM_DELADDR, NLM_F_ACK, _address(gone, index))
+
+
+def _address(thing: Address, index: int) -> bytes:
+    raw = _packed(host_of(thing.address))
+    flags = IFA_F_NODAD if len(raw) == 16 else 0
+    header = _ADDRESS_HEADER.pack(_family(thing.address), prefix_of(thing.address), flags, _UNIVERSE, index)
+    return header + attribute(_IFA["IFA_LOCAL"], raw) + attribute(_IFA["IFA_ADDRESS"], raw)
+
+
+# routes
+
+
+def get_routes(*, ours: bool) -> Request:
+    """Dump all routes of all tables, or those of ours in the main table."""
+    table, protocol, kind = (_MAIN, ROUTE_PROTOCOL, _UNICAST) if ours else (0, 0, 0)
+    return Request(RTM_GETROUTE, 0, _ROUTE_HEADER.pack(AF_UNSPEC, 0, 0, 0, table, protocol, 0, kind, 0))
+
+
+def look_up(target: str) -> Request:
+    """Ask which route leads to an address, rules and all tables considered."""
+    raw = _packed(target)
+    header = _ROUTE_HEADER.pack(_family(target), len(raw) * 8, 0, 0, 0, 0, 0, 0, _SHOW_MATCH)
+    return Request(RTM_GETROUTE, 0, header + attribute(_RTA["RTA_DST"], raw))
+
+
+def read_route(message: Message) -> SeenRoute:
+    family, prefix, _, _, table, protocol, _, kind, _ = _ROUTE_HEADER.unpack_from(message.body)
+    held = attributes(message.body, _ROUTE_HEADER.size)
+    to = held.get(_RTA["RTA_DST"], bytes(16 if family == AF_INET6 else 4))
+    via = held.get(_RTA["RTA_GATEWAY"], b"")
+    metrics = attributes(held.get(_RTA["RTA_METRICS"], b""))
+    return SeenRoute(
+        dst=f"{address(to)}/{prefix}",
+        via=address(via) if via else "",
+        link=number(held.get(_RTA["RTA_OIF"], b"")),
+        type=kind,
+        table=number(held.get(_RTA["RTA_TABLE"], bytes((table,)))),
+        protocol=protocol,
+        metric=number(held.get(_RTA["RTA_PRIORITY"], b"")),
+        mtu=number(metrics.get(_METRIC_MTU, b"")),
+    )
+
+
+def add_route(route: Route, index: int, *, replace: bool = False) -> Request:
+    """Add a route; `replace` takes the place of the one to the same destination, whosever it is."""
+    how = NLM_F_REPLACE if replace else NLM_F_EXCL
+    return Request(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | how, _route(route, index))
+
+
+def delete_route(route: Route, index: int) -> Request:
+    return Request(RTM_DELROUTE, NLM_F_ACK, _route(route, index))
+
+
+def _route(route: Route, index: int) -> bytes:
+    to = ipaddress.ip_network(route.dst)
+    header = _ROUTE_HEADER.pack(_family(route.dst), to.prefixlen, 0, 0, _MAIN, ROUTE_PROTOCOL, _UNIVERSE, _UNICAST, 0)
+    parts = [attribute(_RTA["RTA_DST"], to.network_address.packed)] if to.prefixlen else []
+    parts += [attribute(_RTA["RTA_GATEWAY"], _packed(route.via))] if route.via else []
+    return header + b"".join(parts) + u32(_RTA["RTA_OIF"], index)
