@@ -23,11 +23,10 @@ def allocate(state: State, network: Network, version: int, owner: str, wanted: s
 
     Raises Invalid where `wanted` can never be had, InUse where somebody has it, Exhausted where no address is left.
     """
-    if not network.subnets_of(version):
-        asked = f": {wanted[:60]} cannot be had" if wanted else ""
-        raise Invalid(f"network {network.name} has no IPv{version}{asked}", hint=_subnets(network))
     if wanted:
         return _chosen(state, network, version, wanted)
+    if not network.subnets_of(version):
+        raise Invalid(f"network {network.name} has no IPv{version}", hint=_subnets(network))
     ledger = state.ledgers[network.id, version]
     if owner in ledger.last:
         return ledger.last[owner][-1]
@@ -42,6 +41,8 @@ def _chosen(state: State, network: Network, version: int, wanted: str) -> str:
     address = parse_ip(f"IPv{version} address", wanted)
     if address.version != version:
         raise Invalid(f"{address} is not an IPv{version} address")
+    if not network.subnets_of(version):
+        raise Invalid(f"{address} cannot be had: network {network.name} has no IPv{version}", hint=_subnets(network))
     subnet = next((s for s in network.subnets_of(version) if address in block_of(s.cidr)), None)
     if subnet is None:
         raise Invalid(f"{address} is outside of network {network.name} ({_subnets(network, version)})")
