@@ -116,6 +116,11 @@ def _datagram(asking: socket.socket, server: socket.socket, patience: float) -> 
     return ""
 
 
+def containing(word: bytes) -> Callable[[bytes], bool]:
+    """Whether a frame holds this word."""
+    return lambda frame: word in frame
+
+
 class Wire:
     """Raw frames on one interface of a place."""
 
