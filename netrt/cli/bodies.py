@@ -221,6 +221,8 @@ def container_body(
     capability_names(cap_add, cap_drop)
     if hostname:
         check_hostname(hostname)
+    if auto_remove and not command:
+        raise Invalid("--rm needs a command, whose end it waits for")
     if netns and pid:
         raise Invalid("--netns and --pid are two ways to name one namespace", hint="give one of them")
     return {

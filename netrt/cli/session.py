@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+import netrt
 from netrt.cli.report import for_each
 from netrt.errors import Invalid
 from netrt.paths import Paths
@@ -32,19 +33,14 @@ class Session:
 
     def __init__(self, *, root: str | None = None, socket: str | None = None, on_demand: bool = True) -> None:
         self.root = root
-        self.socket = socket
-        self.on_demand = on_demand and not socket
         self.paths = Paths.under(root)
+        self.socket = socket or self.paths.socket
+        self._starts = on_demand and not socket
 
     @cached_property
-    def client(self) -> Any:
-        """The client of the API. Raises Unavailable where the daemon cannot be started."""
-        from netrt.api.client import Client
-        from netrt.daemon.ondemand import ensure_daemon
-
-        if self.on_demand:
-            ensure_daemon(self.paths)
-        return Client(socket=self.socket, root=self.root)
+    def client(self) -> netrt.Client:
+        """The client of the API; it connects when it is first asked."""
+        return netrt.Client(root=self.root) if self._starts else netrt.Client(socket=self.socket)
 
     def request(self, method: str, path: str, *, query: Mapping[str, str] = NOTHING, body: Any = None) -> Any:
         """Ask, and return the decoded JSON answer. Raises NetrtError as the daemon says, Unavailable where none answers."""

@@ -88,27 +88,26 @@ def status(session: Session, form: str) -> None:
     """Show whether the daemon runs, and for what. Exit status 1 where it does not."""
     info = _running(session, "/info")
     if info is None:
-        click.echo(
-            "null" if form == "json" else f"netrtd is not running (socket {session.socket or session.paths.socket})"
-        )
+        click.echo("null" if form == "json" else f"netrtd is not running (socket {session.socket})")
         click.get_current_context().exit(1)
     if form == "json":
         click.echo(json.dumps(info))
         return
-    pid = daemon_pid(session)
-    click.echo(f"netrtd {info['ServerVersion']} is running" + (f" as process {pid}" if pid else ""))
-    click.echo(f"Socket: {session.socket or session.paths.socket}")
+    click.echo(f"netrtd {info['ServerVersion']} is running as process {daemon_pid(session)}")
+    click.echo(f"Socket: {session.socket}")
     click.echo(f"State: {session.paths.lib}")
-    click.echo(f"Containers: {info['Containers']}, {info['ContainersRunning']} of them running")
+    click.echo(
+        f"Containers: {info['Containers']}, {info['ContainersRunning']} of them running; networks: {info['Networks']}"
+    )
 
 
 @daemon.command()
 @click.pass_obj
 def stop(session: Session) -> None:
     """End the daemon. Containers and their traffic go on."""
-    pid = daemon_pid(session)
-    if not pid:
+    if _running(session, "/_ping") is None:
         raise Unavailable("netrtd is not running")
+    pid = daemon_pid(session)
     descriptor = os.pidfd_open(pid)
     try:
         signal.pidfd_send_signal(descriptor, signal.SIGTERM)
@@ -120,15 +119,9 @@ def stop(session: Session) -> None:
 
 
 def daemon_pid(session: Session) -> int:
-    """The process that holds the daemon's lock, 0 for none: from /proc/locks, so that neither a stale file nor a reused number
-    can mislead, and the lock is not touched."""
+    """The process that holds the daemon's lock and wrote its number there; only to be asked while the daemon answers."""
     try:
-        inode = os.stat(session.paths.lock).st_ino
-    except FileNotFoundError:
-        return 0
-    with open("/proc/locks", encoding="ascii") as locks:
-        for line in locks:
-            _, kind, _, _, pid, place, *_ = line.split()
-            if kind == "FLOCK" and place.endswith(f":{inode}"):
-                return int(pid)
-    return 0
+        with open(session.paths.lock, encoding="ascii") as lock:
+            return int(lock.read())
+    except (OSError, ValueError):
+        raise Unavailable(f"{session.paths.lock} does not say which process the daemon is") from None

@@ -59,7 +59,7 @@ def standin(socket: str) -> Iterator[StandIn]:
             missing = 404, {"message": f"{path} is not known"}
             status, value = known.answers.get((self.command, path), missing)
             lines = value if isinstance(value, tuple) else (value,)
-            body = b"" if status == 204 else "\n".join(map(json.dumps, lines)).encode()
+            body = b"" if status == 204 else "".join(json.dumps(line) + "\n" for line in lines).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Api-Version", "1.47")
