@@ -189,7 +189,6 @@ def test_honest_frames_arrive(site: Site) -> None:
     answer = ICMPv6ND_NA(tgt=web.ip6, S=1) / ICMPv6NDOptDstLLAddr(lladdr=web.mac)
     frames = {
         "ARP question": to_all / ARP(op=1, hwsrc=web.mac, psrc=web.ip4, pdst=peer.ip4),
-        "ARP probe": to_all / ARP(op=1, hwsrc=web.mac, psrc="0.0.0.0", pdst=web.ip4),
         "gratuitous ARP": to_all / ARP(op=1, hwsrc=web.mac, psrc=web.ip4, pdst=web.ip4),
         "NS": Ether(src=web.mac, dst=peer.mac)
         / IPv6(src=own, dst=peer.ip6, hlim=255)
