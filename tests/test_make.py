@@ -1,0 +1,55 @@
+"""What the Makefile promises: its help, and an installation into another root."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import subprocess
+from pathlib import Path
+
+TOP = Path(__file__).parent.parent
+TARGETS = ("help", "setup", "fmt", "check", "test", "kernel", "e2e", "bench", "demo", "clean", "install")
+
+
+def make(*words: str) -> str:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    done = subprocess.run(["make", "-C", TOP, *words], env=clean, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_help_lists_what_is_supported() -> None:
+    shown = [line.split()[1] for line in make("help").splitlines() if line.startswith("  make ")]
+    assert sorted(shown) == sorted(TARGETS)
+
+
+def test_ci_runs_the_tests() -> None:
+    assert "make test\n" in (TOP / ".ci/run").read_text()
+    assert os.access(TOP / ".ci/run", os.X_OK)
+
+
+def test_every_wheel_is_pinned() -> None:
+    """What is installed here is what the constraints say, and nothing else."""
+    pip = [TOP / ".venv/bin/python", "-m", "pip", "freeze", "--exclude-editable"]
+    freeze = subprocess.run(pip, capture_output=True, text=True, check=True).stdout.split()
+    pinned = {line for line in (TOP / "tests/constraints.txt").read_text().splitlines() if not line.startswith("#")}
+    assert set(freeze) <= pinned
+
+
+def test_install_elsewhere(tmp_path: Path) -> None:
+    make("install", f"DESTDIR={tmp_path}")
+    for program in ("netrt", "netrtd"):
+        launcher = tmp_path / "usr/local/bin" / program
+        assert os.access(launcher, os.X_OK)
+        assert launcher.read_text().startswith(f"#!{TOP}/.venv/bin/python")
+    units = {
+        path.name: configparser.ConfigParser(interpolation=None, strict=False) for path in tmp_path.rglob("netrtd.*")
+    }
+    assert set(units) == {"netrtd.service", "netrtd.socket"}
+    for name, unit in units.items():
+        unit.optionxform = str  # type: ignore[method-assign,assignment]
+        unit.read(next(tmp_path.rglob(name)))
+    assert units["netrtd.service"]["Service"]["KillMode"] == "process"
+    assert units["netrtd.service"]["Service"]["ExecStart"].startswith("/usr/local/bin/netrtd")
+    assert units["netrtd.socket"]["Socket"]["ListenStream"] == "/run/netrt/netrt.sock"
+    assert units["netrtd.socket"]["Socket"]["SocketGroup"] == "netrt"
