@@ -115,7 +115,11 @@ def _set_link(host: HostState, op: ops.SetLink) -> HostState:
 
 
 def _add_address(host: HostState, op: ops.AddAddress) -> HostState:
-    _need_link(host, op, op.address.netns, op.address.link)
+    netns, link = op.address.netns, op.address.link
+    _need_link(host, op, netns, link)
+    off = host.get(Sysctl, "sysctl", netns, f"net/ipv6/conf/{link}/disable_ipv6")
+    if ":" in op.address.address and off is not None and off.value == "1":
+        raise _refuse(op, errno.EACCES)
     if op.address.key in host.objects:
         raise _refuse(op, errno.EEXIST)
     return host.replaced(added=[op.address])
@@ -142,9 +146,7 @@ def _set_route(host: HostState, op: ops.SetRoute) -> HostState:
         for a in host.all(Address)
         if a.netns == route.netns and a.link == route.link
     )
-    if not link.up:
-        raise _refuse(op, errno.ENETDOWN)
-    if not reachable:
+    if not (link.up and reachable):  # the networks of a link that is down are not reachable either
         raise _refuse(op, errno.ENETUNREACH if via.version == 4 else errno.EHOSTUNREACH)
     return host.replaced(added=[route])
 

@@ -134,7 +134,7 @@ class Hands:
             case ops.DelAddress(address):
                 self._wait(op, routes.delete_address(address, self._index(address.link)))
             case ops.SetRoute(route):
-                self._wait(op, routes.add_route(route, self._index(route.link)))
+                self._wait(op, routes.add_route(route, self._needed(op, route.link)))
             case ops.DelRoute(route):
                 self._wait(op, routes.delete_route(route, self._index(route.link)))
             case ops.SetSysctl(setting):
@@ -216,7 +216,10 @@ class Hands:
 
     def _master(self, op: LinkOp, name: str) -> int:
         """The index of a bridge, 0 for none."""
-        index = self._index(name) if name else 0
+        return self._needed(op, name) if name else 0
+
+    def _needed(self, op: LinkOp, name: str) -> int:
+        index = self._index(name)
         if index == NO_LINK:
             raise refused(op, errno.ENODEV, f"there is no {name}")
         return index

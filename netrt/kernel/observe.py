@@ -75,7 +75,7 @@ def observe(scope: Scope, netlink: Netlink, nft: Nft) -> HostState:
                 sights[path].nsid = _nsid(netlink, netns)
         except Invalid:
             continue
-    seen: list[Object] = [*_pins(scope), *_links(sights)]
+    seen: list[Object] = [*_pins(scope), *_links(sights, scope)]
     for place, sight in sights.items():
         seen += _inside(place, sight)
     rules = [key for key in scope.keys if key[0] in ("element", "skeleton")]
@@ -199,10 +199,13 @@ def alive(paths: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def _links(sights: Mapping[str, _Sight]) -> Iterator[Object]:
+def _links(sights: Mapping[str, _Sight], scope: Scope) -> Iterator[Object]:
     pairs = dict(_pairs(sights))
     for netns, sight in sights.items():
         for link in sight.links:
+            marked = scope.everything and netns == HOST and _marked(link)
+            if not marked and ("link", netns, link.name) not in scope.keys:
+                continue
             kind = LinkKind(link.kind) if link.kind in _KINDS else LinkKind.OTHER
             yield Link(
                 netns=netns,

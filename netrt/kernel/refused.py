@@ -42,9 +42,8 @@ _HINTS: dict[tuple[type[ops.Op] | None, int], str] = {
     (ops.AddAddress, errno.EAFNOSUPPORT): "this kernel has no IPv6",
     (ops.SetRoute, errno.ENODEV): "the interface is gone",
     (ops.SetRoute, errno.EEXIST): "a route to there exists that is not ours",
-    (ops.SetRoute, errno.ENETUNREACH): "the gateway is not on the interface's own network",
-    (ops.SetRoute, errno.EHOSTUNREACH): "the gateway is not on the interface's own network",
-    (ops.SetRoute, errno.ENETDOWN): "the interface is down",
+    (ops.SetRoute, errno.ENETUNREACH): "the interface is down, or the gateway not on its network",
+    (ops.SetRoute, errno.EHOSTUNREACH): "the interface is down, or the gateway not on its network",
     (ops.SetSysctl, errno.ENOENT): "the interface is gone, or this kernel has no such setting",
 }
 

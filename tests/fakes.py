@@ -1,0 +1,76 @@
+"""Stand-ins for what is outside of the engine. The kernel's is held to the real one by tests/contract/test_kernel.py."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from netrt.dataplane.facts import HostFacts, Listener
+from netrt.dataplane.hoststate import HostState
+from netrt.dataplane.objects import HOST, Address, Element, Link, Object, Pin, Route, Skeleton
+from netrt.dataplane.ops import Op
+from netrt.dataplane.scope import Scope
+from netrt.dataplane.step import step
+from netrt.errors import KernelRefused
+
+
+class FakeKernel:
+    """A kernel of values: what it holds is a HostState, and what an operation does is `step`.
+
+    `fail_at` is the number of the operation to refuse, counted from 0 over all that are tried; it is refused once. `done` lists
+    the operations that were done, `adopted` the namespaces (path to inode) that are there without a pin of ours.
+    """
+
+    def __init__(self, facts: HostFacts | None = None, fail_at: int | None = None) -> None:
+        self.host = HostState()
+        self.done: list[Op] = []
+        self.tried = 0
+        self.fail_at = fail_at
+        self.known = facts or HostFacts()
+        self.listening: tuple[Listener, ...] = ()
+        self.adopted: dict[str, int] = {}
+        self.closed = False
+
+    def facts(self, *, listeners: bool = False, fresh: bool = False) -> HostFacts:
+        return replace(self.known, listeners=self.listening if listeners else ())
+
+    def observe(self, scope: Scope) -> HostState:
+        shown = [thing for thing in self.host if _in_scope(thing, scope)]
+        keys = {thing.key for thing in shown}
+        return HostState.of(_paired(thing, keys) for thing in shown)
+
+    def apply(self, ops: Sequence[Op]) -> None:
+        for op in ops:
+            self.tried += 1
+            if self.fail_at == self.tried - 1:
+                raise KernelRefused(f"cannot {op.describe()}: refused by the test", errno=errno.EPERM)
+            self.host = step(self.host, op)
+            self.done.append(op)
+
+    def alive(self, paths: Sequence[str]) -> Mapping[str, int]:
+        pins = {pin.path: 4026531840 + number for number, pin in enumerate(self.host.all(Pin), 1)}
+        there = pins | self.adopted
+        return {path: there[path] for path in paths if path in there}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def _in_scope(thing: Object, scope: Scope) -> bool:
+    if thing.key in scope.keys:
+        return True
+    if isinstance(thing, Address) and (thing.netns, thing.link) in scope.links:
+        return True
+    if isinstance(thing, Route) and thing.netns in scope.sandboxes:
+        return True
+    if isinstance(thing, Link | Address | Route):
+        return scope.everything and thing.netns == HOST
+    return scope.everything and isinstance(thing, Pin | Element | Skeleton)
+
+
+def _paired(thing: Object, keys: set[tuple[str, ...]]) -> Object:
+    """As it shows: an end of a pair whose other end is out of sight has none."""
+    if isinstance(thing, Link) and thing.peer is not None and ("link", *thing.peer) not in keys:
+        return replace(thing, peer=None)
+    return thing
