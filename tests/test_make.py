@@ -30,7 +30,7 @@ def test_ci_runs_the_tests() -> None:
 
 def test_every_wheel_is_pinned() -> None:
     """What is installed here is what the constraints say, and nothing else."""
-    pip = [TOP / ".venv/bin/python", "-m", "pip", "freeze", "--exclude-editable"]
+    pip = [str(TOP / ".venv/bin/python"), "-m", "pip", "freeze", "--exclude-editable"]
     freeze = subprocess.run(pip, capture_output=True, text=True, check=True).stdout.split()
     pinned = {line for line in (TOP / "tests/constraints.txt").read_text().splitlines() if not line.startswith("#")}
     assert set(freeze) <= pinned
