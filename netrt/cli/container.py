@@ -8,7 +8,7 @@ import click
 
 from netrt.cli import options
 from netrt.cli.lazy import CONTEXT, LazyGroup
-from netrt.cli.session import Session, place
+from netrt.cli.session import Session, remove_each, say
 
 VERBS = {
     "create": ("netrt.cli.container:create", "Create a container without starting it, or adopt a namespace"),
@@ -34,24 +34,19 @@ def container() -> None:
 @options.container_options
 @click.option("--netns", default="", metavar="PATH", help="adopt the network namespace at PATH")
 @click.option(
-    "--pid", type=click.IntRange(min=1), default=None, metavar="N", help="adopt the network namespace of process N"
+    "--pid", type=click.IntRange(min=0), default=0, metavar="N", help="adopt the network namespace of process N"
 )
 @options.dry_run_option
 @click.argument("command", nargs=-1)
 @click.pass_obj
-def create(session: Session, /, name: str, dry_run: bool, pid: int | None, **asked: Any) -> None:
+def create(session: Session, /, dry_run: bool, **asked: Any) -> None:
     """Create a container without starting it, and print its id.
 
     With --netns or --pid it is a network namespace that somebody else made; that is never deleted.
     """
-    from netrt.cli.bodies import container_body, name_query
+    from netrt.cli.wishes import container_wishes
 
-    body = container_body(**asked, pid=pid or 0)
-    made = session.change("POST", "/containers/create", query=name_query(name), body=body, dry_run=dry_run)
-    if made:
-        for warning in made.get("Warnings") or ():
-            click.echo(f"WARNING: {warning}", err=True)
-        click.echo(made["Id"])
+    say(session.client.create_container(**container_wishes(**asked), dry_run=dry_run), dry_run=dry_run)
 
 
 @click.command()
@@ -65,8 +60,8 @@ def ls(session: Session, everything: bool, filters: options.Pairs, form: str, no
     """List containers."""
     from netrt.cli import show
 
-    query = options.filters_query(filters) | ({"all": "1"} if everything else {})
-    rows = [show.container_row(each, no_trunc) for each in session.request("GET", "/containers/json", query=query)]
+    found = session.client.containers(options.filters_of(filters), every=everything)
+    rows = [show.container_row(each, no_trunc) for each in found]
     show.listing(rows, show.CONTAINER_COLUMNS, form, quiet)
 
 
@@ -88,7 +83,7 @@ def inspect(session: Session, names: tuple[str, ...], form: str | None) -> None:
 @click.pass_obj
 def rm(session: Session, names: tuple[str, ...], force: bool, dry_run: bool) -> None:
     """Remove containers, and print their names."""
-    session.remove_each("containers", names, force=force, dry_run=dry_run)
+    remove_each(session.client.remove_container, names, force=force, dry_run=dry_run)
 
 
 @click.command()
@@ -100,8 +95,8 @@ def rename(session: Session, container: str, name: str, dry_run: bool) -> None:
     """Give a container another name."""
     from netrt.model.names import check_name
 
-    query = {"name": check_name("container name", name)}
-    session.change("POST", place("containers", container, "rename"), query=query, dry_run=dry_run)
+    wanted = check_name("container name", name)
+    say(session.client.rename(container, wanted, dry_run=dry_run), dry_run=dry_run)
 
 
 @click.command()
@@ -113,7 +108,7 @@ def port(session: Session, container: str, wanted: str) -> None:
     from netrt.cli import show
     from netrt.errors import NotFound
 
-    bindings = session.request("GET", place("containers", container, "json"))["NetworkSettings"]["Ports"] or {}
+    bindings = session.client.container(container)["NetworkSettings"]["Ports"] or {}
     if not wanted:
         lines = [f"{inside} -> {show.binding_text(each)}" for inside, held in bindings.items() for each in held or ()]
     else:

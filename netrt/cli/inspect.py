@@ -10,20 +10,21 @@ import click
 
 from netrt.cli import options
 from netrt.cli.report import report
-from netrt.cli.session import Session, place
+from netrt.cli.session import Session
 from netrt.errors import NotFound
 
-PLACES = {"container": ("containers", "json"), "network": ("networks",)}
+KINDS = ("container", "network")
+"""Where a name may be from, in the order of looking."""
 
 
 @click.command()
 @options.inspect_format_option
-@click.option("--type", "kind", type=click.Choice(list(PLACES)), help="look only among these")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option("--type", "kind", type=click.Choice(KINDS), help="look only among these")
+@options.objects_argument
 @click.pass_obj
 def inspect(session: Session, names: tuple[str, ...], form: str | None, kind: str | None) -> None:
     """Show containers and networks as a JSON list."""
-    show_found(session, names, [kind] if kind else list(PLACES), form)
+    show_found(session, names, [kind] if kind else KINDS, form)
 
 
 def show_found(session: Session, names: Sequence[str], kinds: Sequence[str], form: str | None) -> None:
@@ -43,10 +44,10 @@ def show_found(session: Session, names: Sequence[str], kinds: Sequence[str], for
 
 
 def _find(session: Session, name: str, kinds: Sequence[str]) -> Any:
+    look = {"container": session.client.container, "network": session.client.network}
     for kind in kinds:
-        collection, *tail = PLACES[kind]
         try:
-            return session.request("GET", place(collection, name, *tail))
+            return look[kind](name)
         except NotFound:
             continue
     return None

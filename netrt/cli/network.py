@@ -8,7 +8,7 @@ import click
 
 from netrt.cli import options
 from netrt.cli.lazy import CONTEXT
-from netrt.cli.session import Session, place
+from netrt.cli.session import Session, remove_each, say
 
 PRUNE_WARNING = "WARNING! This will remove all custom networks not used by at least one container."
 
@@ -36,11 +36,9 @@ def network() -> None:
 @click.pass_obj
 def create(session: Session, /, dry_run: bool, **asked: Any) -> None:
     """Create a network, and print its id."""
-    from netrt.cli.bodies import network_body
+    from netrt.cli.wishes import network_wishes
 
-    made = session.change("POST", "/networks/create", body=network_body(**asked), dry_run=dry_run)
-    if made:
-        click.echo(made["Id"])
+    say(session.client.create_network(**network_wishes(**asked), dry_run=dry_run), dry_run=dry_run)
 
 
 @network.command()
@@ -53,8 +51,8 @@ def ls(session: Session, filters: options.Pairs, form: str, no_trunc: bool, quie
     """List networks."""
     from netrt.cli import show
 
-    found = session.request("GET", "/networks", query=options.filters_query(filters))
-    rows = [show.network_row(each, no_trunc) for each in sorted(found, key=lambda each: each["Name"])]
+    found = session.client.networks(options.filters_of(filters))
+    rows = [show.network_row(each, no_trunc) for each in sorted(found, key=lambda each: str(each["Name"]))]
     show.listing(rows, show.NETWORK_COLUMNS, form, quiet)
 
 
@@ -81,10 +79,10 @@ def inspect(session: Session, names: tuple[str, ...], form: str | None) -> None:
 @click.pass_obj
 def connect(session: Session, /, network: str, container: str, dry_run: bool, **asked: Any) -> None:
     """Attach a container to a network."""
-    from netrt.cli.bodies import endpoint_settings
+    from netrt.cli.wishes import endpoint_wishes
 
-    body = {"Container": container, "EndpointConfig": endpoint_settings(**asked)}
-    session.change("POST", place("networks", network, "connect"), body=body, dry_run=dry_run)
+    wishes = endpoint_wishes(**asked)
+    say(session.client.connect(network, container, **wishes, dry_run=dry_run), dry_run=dry_run)
 
 
 @network.command()
@@ -95,8 +93,7 @@ def connect(session: Session, /, network: str, container: str, dry_run: bool, **
 @click.pass_obj
 def disconnect(session: Session, network: str, container: str, force: bool, dry_run: bool) -> None:
     """Detach a container from a network."""
-    body = {"Container": container, "Force": force}
-    session.change("POST", place("networks", network, "disconnect"), body=body, dry_run=dry_run)
+    say(session.client.disconnect(network, container, force=force, dry_run=dry_run), dry_run=dry_run)
 
 
 @network.command()
@@ -106,7 +103,7 @@ def disconnect(session: Session, network: str, container: str, force: bool, dry_
 @click.pass_obj
 def rm(session: Session, names: tuple[str, ...], force: bool, dry_run: bool) -> None:
     """Remove networks, and print their names."""
-    session.remove_each("networks", names, force=force, dry_run=dry_run)
+    remove_each(session.client.remove_network, names, force=force, dry_run=dry_run)
 
 
 @network.command()
@@ -120,7 +117,5 @@ def prune(session: Session, filters: options.Pairs, force: bool, dry_run: bool) 
         click.echo(PRUNE_WARNING)
         if not click.confirm("Are you sure you want to continue?"):
             raise click.ClickException("cancelled")
-    done = session.change("POST", "/networks/prune", query=options.filters_query(filters), dry_run=dry_run)
-    removed = (done or {}).get("NetworksDeleted") or []
-    if removed:
-        click.echo("\n".join(("Deleted Networks:", *removed)))
+    said = session.client.prune_networks(options.filters_of(filters), dry_run=dry_run)
+    say("\n".join(said if dry_run else ("Deleted Networks:", *said) if said else ()), dry_run=dry_run)

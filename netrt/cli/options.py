@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from netrt.cli.session import Session
-from netrt.errors import Invalid, NetrtError
+from netrt.errors import NetrtError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Pairs = Sequence[tuple[str, str]]
@@ -55,33 +54,42 @@ class Pair(click.ParamType[tuple[str, str]]):
 
 
 class Known(click.ParamType[str]):
-    """The name or id of something that the daemon knows (`path` lists it), completed by the shell."""
+    """The name or id of something that the daemon knows, completed by the shell. `names` asks for the names that there are."""
 
     name = "name"
 
-    def __init__(self, path: str, query: Mapping[str, str]) -> None:
-        self.path = path
-        self.query = query
+    def __init__(self, names: Callable[[Session], Iterable[str]]) -> None:
+        self.names = names
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return str(value) or self.fail("a name cannot be empty", param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem
 
         given = ctx.find_root().params
         try:
-            session = Session(root=given["root"], socket=given["socket"], on_demand=False)
-            found = session.request("GET", self.path, query=self.query)
-        except (NetrtError, OSError):
+            found = sorted(self.names(Session(root=given["root"], socket=given["socket"])))
+        except NetrtError:
             return []
-        names = [name.lstrip("/") for each in found for name in each.get("Names") or [each["Name"]]]
-        return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+        return [CompletionItem(name) for name in found if name.startswith(incomplete)]
 
 
-NETWORK = Known("/networks", {})
-CONTAINER = Known("/containers/json", {"all": "1"})
+def _networks(session: Session) -> list[str]:
+    return [each["Name"] for each in session.bystander.networks()]
+
+
+def _containers(session: Session) -> list[str]:
+    return [name.lstrip("/") for each in session.bystander.containers(every=True) for name in each["Names"]]
+
+
+NETWORK, CONTAINER = Known(_networks), Known(_containers)
+OBJECT = Known(lambda session: [*_networks(session), *_containers(session)])
 
 network_argument = click.argument("network", type=NETWORK)
 networks_argument = click.argument("names", metavar="NETWORK...", type=NETWORK, nargs=-1, required=True)
 container_argument = click.argument("container", type=CONTAINER)
+objects_argument = click.argument("names", metavar="NAME...", type=OBJECT, nargs=-1, required=True)
 containers_argument = click.argument("names", metavar="CONTAINER...", type=CONTAINER, nargs=-1, required=True)
 
 format_option = click.option("--format", "form", type=Format(), default="table", help="json or table")
@@ -112,7 +120,7 @@ CONTAINER_OPTIONS = (
     click.option("-p", "--publish", "ports", **TEXTS, metavar="SPEC", help="publish a port, e.g. 8080:80"),
     click.option("-l", "--label", "labels", **TEXTS, metavar="KEY=VALUE", help="metadata"),
     click.option("-e", "--env", "env", **TEXTS, metavar="KEY=VALUE", help="environment; KEY alone: as it is here"),
-    click.option("-w", "--workdir", default="/", metavar="DIR", help="working directory inside"),
+    click.option("-w", "--workdir", default="", metavar="DIR", help="working directory inside"),
     click.option("--cap-add", **TEXTS, metavar="NAME", help="add a capability"),
     click.option("--cap-drop", **TEXTS, metavar="NAME", help="drop a capability, or ALL"),
     click.option("--read-only", is_flag=True, help="read-only file system"),
@@ -125,26 +133,15 @@ RUN_CONTEXT = {"help_option_names": ["--help"], "allow_interspersed_args": False
 
 
 def container_options(command: Command) -> Command:
-    """What `run` and `container create` have in common: `--name` and the arguments of `bodies.container_body`."""
+    """What `run` and `container create` have in common: the arguments of `wishes.container_wishes` but for the command."""
     for option in reversed(CONTAINER_OPTIONS):
         command = option(command)
     return command
 
 
-def filters_query(pairs: Pairs) -> dict[str, str]:
-    """Filters as the API's query takes them: JSON of key to values; nothing for none."""
+def filters_of(pairs: Pairs) -> dict[str, list[str]]:
+    """Filters as the client takes them: key to values."""
     found: dict[str, list[str]] = {}
     for key, value in pairs:
         found.setdefault(key, []).append(value)
-    return {"filters": json.dumps(found)} if found else {}
-
-
-def pairs_of(option: str, texts: Iterable[str]) -> dict[str, str]:
-    """`KEY=VALUE` texts as a dictionary; a KEY alone has an empty value. `option` is for the message. Raises Invalid."""
-    found = {}
-    for text in texts:
-        key, _, value = text.partition("=")
-        if not key:
-            raise Invalid(f"{option} {text[:80]!r} is not KEY=VALUE")
-        found[key] = value
     return found

@@ -41,7 +41,7 @@ def version(session: Session, form: str) -> None:
 def _running(session: Session, path: str) -> Any:
     """What a running daemon answers, or None where none runs."""
     try:
-        return Session(root=session.root, socket=session.socket, on_demand=False).request("GET", path)
+        return session.bystander.request("GET", path)
     except Unavailable:
         return None
 
@@ -59,8 +59,7 @@ def _running(session: Session, path: str) -> Any:
 @click.pass_obj
 def events(session: Session, since: str, until: str, filters: options.Pairs, form: str) -> None:
     """Show what happens, as it happens."""
-    moments = {key: text for key, text in (("since", since), ("until", until)) if text}
-    for event in session.client.stream("/events", query=moments | options.filters_query(filters)):
+    for event in session.client.events(options.filters_of(filters), since=since, until=until):
         click.echo(json.dumps(event) if form == "json" else _event_text(event))
 
 

@@ -26,6 +26,13 @@ class Asked:
     body: Any
 
 
+def filled(value: Any) -> Any:
+    """What a body really says: without fields that are empty, which mean the same as none."""
+    if isinstance(value, dict):
+        return {key: said for key, held in value.items() if (said := filled(held)) or said is False}
+    return value
+
+
 @dataclass
 class StandIn:
     """`answers` maps (method, path) to a status and a JSON value; anything else is answered with 404."""

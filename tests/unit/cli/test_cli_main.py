@@ -167,7 +167,7 @@ def test_no_traceback(
     def fail(*args: object, **named: object) -> None:
         raise raised
 
-    monkeypatch.setattr("netrt.cli.session.Session.request", fail)
+    monkeypatch.setattr("netrt.api.client.Client.networks", fail)
     done = netrt("network", "ls")
     assert (done.status, done.err.lstrip("\n")) == (status, says)
 

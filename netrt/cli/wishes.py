@@ -1,0 +1,265 @@
+"""From the words of a command line to the arguments of the client's verbs. What can be known to be wrong is refused here, before
+anything is sent; all of these raise Invalid."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from netrt.api.client import Endpoint
+from netrt.errors import Invalid
+from netrt.launch.capabilities import capability_names
+from netrt.launch.files import parse_extra_host
+from netrt.model.address import check_mac, parse_ip, parse_network
+from netrt.model.names import check_hostname, check_label, check_name
+from netrt.model.network import DEFAULT_NETWORK, Mode, Subnet, bridge_options
+from netrt.model.port import parse_port
+
+IFNAME_OPTION = "com.docker.network.endpoint.ifname"
+
+
+def pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
+    """`KEY=VALUE` texts as a dictionary; a KEY alone has an empty value. `option` is for the message."""
+    found = {}
+    for text in texts:
+        key, _, value = text.partition("=")
+        if not key:
+            raise Invalid(f"{option} {text[:80]!r} is not KEY=VALUE")
+        found[key] = value
+    return found
+
+
+def _labels(texts: Iterable[str]) -> dict[str, str]:
+    labels = pairs("--label", texts)
+    for key, value in labels.items():
+        check_label(key, value)
+    return labels
+
+
+# networks
+
+
+def network_wishes(
+    *,
+    name: str,
+    driver: str,
+    subnets: Sequence[str],
+    gateways: Sequence[str],
+    ranges: Sequence[str],
+    auxiliary: Sequence[str],
+    labels: Sequence[str],
+    driver_options: Sequence[str],
+    **switches: bool,
+) -> dict[str, Any]:
+    """The arguments of `Client.create_network`; `switches` are those that it has too."""
+    options = pairs("--opt", driver_options)
+    if driver == Mode.BRIDGE:
+        bridge_options(options)
+    return {
+        "name": check_name("network name", name),
+        "driver": driver,
+        "subnets": address_blocks(subnets, gateways, ranges, auxiliary),
+        "options": options,
+        "labels": _labels(labels),
+        **switches,
+    }
+
+
+def address_blocks(
+    subnets: Sequence[str], gateways: Sequence[str], ranges: Sequence[str], auxiliary: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The entries of Docker's IPAM.Config: each gateway, range and auxiliary address goes to the subnet that contains it."""
+    blocks: dict[str, dict[str, Any]] = {}
+    for text in subnets:
+        cidr = str(parse_network("subnet", text))
+        if cidr in blocks:
+            raise Invalid(f"subnet {cidr} is given twice")
+        blocks[cidr] = {"Subnet": cidr}
+    for option, key, texts in (("gateway", "Gateway", gateways), ("ip-range", "IPRange", ranges)):
+        for text in texts:
+            block = _block_of(option, text, blocks)
+            if key in block:
+                raise Invalid(f"subnet {block['Subnet']} has two of --{option}: {block[key]} and {text}")
+            block[key] = text
+    for name, address in pairs("--aux-address", auxiliary).items():
+        if not address:
+            raise Invalid(f"--aux-address {name[:80]!r} is not NAME=ADDRESS")
+        _block_of("aux-address", address, blocks).setdefault("AuxiliaryAddresses", {})[name] = address
+    for block in blocks.values():
+        Subnet(
+            cidr=block["Subnet"],
+            gateway=block.get("Gateway"),
+            ip_range=block.get("IPRange"),
+            auxiliary=block.get("AuxiliaryAddresses", {}),
+        )
+    return list(blocks.values())
+
+
+def _block_of(option: str, text: str, blocks: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The block of the subnet that contains an address or a range."""
+    first = parse_network(option, text)[0] if option == "ip-range" else parse_ip(option, text)
+    if not blocks:
+        raise Invalid(f"--{option} {text} needs a --subnet that contains it")
+    for cidr, block in blocks.items():
+        if first in parse_network("subnet", cidr):
+            return block
+    raise Invalid(f"{option} {text} is outside of subnet {', '.join(blocks)}")
+
+
+# attachments
+
+
+def endpoint_wishes(
+    *,
+    address4: str = "",
+    address6: str = "",
+    mac: str = "",
+    aliases: Sequence[str] = (),
+    driver_options: Sequence[str] = (),
+) -> Endpoint:
+    """How to be on a network; only what was asked for is in it."""
+    wishes: Endpoint = {}
+    if address4:
+        wishes["ip"] = _address("--ip", address4, 4)
+    if address6:
+        wishes["ip6"] = _address("--ip6", address6, 6)
+    if mac:
+        wishes["mac"] = check_mac(mac)
+    if aliases:
+        wishes["aliases"] = [check_name("alias", alias) for alias in aliases]
+    for key, value in pairs("--driver-opt", driver_options).items():
+        if key != IFNAME_OPTION:
+            raise Invalid(f"unknown option {key[:80]!r} of an attachment", hint=f"known: {IFNAME_OPTION}")
+        wishes["ifname"] = value
+    return wishes
+
+
+def _address(option: str, text: str, version: int) -> str:
+    address = parse_ip("address", text)
+    if address.version != version:
+        raise Invalid(f"{option} {text} is not an IPv{version} address")
+    return str(address)
+
+
+def split_network(text: str) -> tuple[str, dict[str, Any]]:
+    """One `--network` argument: a name, or Docker's long form `name=web,ip=10.1.0.5,alias=db,mac-address=…,driver-opt=K=V`.
+    Returns the name and the wishes as arguments of `endpoint_wishes`."""
+    if "=" not in text.partition(",")[0]:
+        return text, {}
+    name = ""
+    wishes: dict[str, Any] = {}
+    single = {"ip": "address4", "ip6": "address6", "mac-address": "mac"}
+    repeated = {"alias": "aliases", "driver-opt": "driver_options"}
+    for part in text.split(","):
+        key, _, value = part.partition("=")
+        if key == "name":
+            name = value
+        elif key in single:
+            wishes[single[key]] = value
+        elif key in repeated:
+            wishes[repeated[key]] = (*wishes.get(repeated[key], ()), value)
+        else:
+            known = ", ".join(["name", *single, *repeated])
+            raise Invalid(f"unknown field {key[:40]!r} of --network", hint=f"known: {known}")
+    if not name:
+        raise Invalid(f"--network {text[:80]!r} has no name=")
+    return name, wishes
+
+
+def alone(mode: str) -> bool:
+    """Whether a container of this network mode has no interfaces of its own, and so no other networks."""
+    return mode in ("none", "host") or mode.startswith("container:")
+
+
+def attachments(networks: Sequence[str], wishes: dict[str, Any]) -> dict[str, Endpoint]:
+    """The networks in their order and how to be on them; `wishes` (of `--ip`, `--alias` and so on) are for the first one."""
+    asked = {key: value for key, value in wishes.items() if value}
+    named = [split_network(text) for text in networks]
+    if asked:
+        first, own = named[0] if named else (DEFAULT_NETWORK, {})
+        if set(asked) & set(own):
+            raise Invalid(f"--network {networks[0]} and an option of its own both say what it shall be")
+        named[:1] = [(first, {**own, **asked})]
+    found: dict[str, Endpoint] = {}
+    for name, settings in named:
+        if name in found:
+            raise Invalid(f"network {name} is given twice")
+        if alone(name) and len(named) > 1:
+            raise Invalid(f"--network {name} cannot be combined with other networks")
+        if alone(name) and settings:
+            raise Invalid(f"--network {name} has no addresses, aliases or MAC of its own")
+        found[name] = endpoint_wishes(**settings)
+    return found
+
+
+# containers
+
+
+def container_wishes(
+    *,
+    name: str,
+    command: Sequence[str],
+    hostname: str,
+    networks: Sequence[str],
+    address4: str,
+    address6: str,
+    mac: str,
+    aliases: Sequence[str],
+    ports: Sequence[str],
+    labels: Sequence[str],
+    env: Sequence[str],
+    workdir: str,
+    cap_add: Sequence[str],
+    cap_drop: Sequence[str],
+    auto_remove: bool,
+    dns: Sequence[str],
+    extra_hosts: Sequence[str],
+    netns: str = "",
+    **more: Any,
+) -> dict[str, Any]:
+    """The arguments of `Client.create_container`, from those of `options.container_options`; `more` are those that it has too."""
+    wishes = {"address4": address4, "address6": address6, "mac": mac, "aliases": tuple(aliases)}
+    attached = attachments(networks, wishes)
+    _check_ports(ports, next(iter(attached), DEFAULT_NETWORK))
+    capability_names(cap_add, cap_drop)
+    for text in extra_hosts:
+        parse_extra_host(text)
+    if hostname:
+        check_hostname(hostname)
+    if auto_remove and not command:
+        raise Invalid("--rm needs a command, whose end it waits for")
+    if netns and more.get("pid"):
+        raise Invalid("--netns and --pid are two ways to name one namespace", hint="give one of them")
+    return {
+        "name": check_name("container name", name) if name else "",
+        "command": list(command),
+        "hostname": hostname,
+        "networks": attached,
+        "ports": list(ports),
+        "labels": _labels(labels),
+        "env": _environment(env),
+        "cwd": workdir,
+        "cap_add": cap_add,
+        "cap_drop": cap_drop,
+        "auto_remove": auto_remove,
+        "dns": [str(parse_ip("DNS server", address)) for address in dns],
+        "extra_hosts": list(extra_hosts),
+        "netns": os.path.abspath(netns) if netns else "",
+        **more,
+    }
+
+
+def _check_ports(ports: Sequence[str], mode: str) -> None:
+    if ports and alone(mode):
+        raise Invalid(f"ports cannot be published with --network {mode}", hint="use a bridge network")
+    for spec in ports:
+        parse_port(spec)
+
+
+def _environment(texts: Sequence[str]) -> dict[str, str]:
+    """`KEY=VALUE` texts; for a KEY alone our own value of it, nothing if we have none."""
+    given = [
+        text if "=" in text else f"{text}={os.environ[text]}" for text in texts if "=" in text or text in os.environ
+    ]
+    return pairs("--env", given)
