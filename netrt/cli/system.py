@@ -89,15 +89,15 @@ def status(session: Session, form: str) -> None:
     if info is None:
         click.echo("null" if form == "json" else f"netrtd is not running (socket {session.socket})")
         click.get_current_context().exit(1)
+    pid = daemon_pid(session)
     if form == "json":
-        click.echo(json.dumps(info))
+        click.echo(json.dumps({**info, "Pid": pid}))
         return
-    click.echo(f"netrtd {info['ServerVersion']} is running as process {daemon_pid(session)}")
+    click.echo(f"netrtd {info['ServerVersion']} is running" + (f" as process {pid}" if pid else ""))
     click.echo(f"Socket: {session.socket}")
-    click.echo(f"State: {session.paths.lib}")
-    click.echo(
-        f"Containers: {info['Containers']}, {info['ContainersRunning']} of them running; networks: {info['Networks']}"
-    )
+    click.echo(f"State: {info['DockerRootDir']}")
+    click.echo(f"Containers: {info['Containers']}, {info['ContainersRunning']} of them running")
+    click.echo(f"Networks: {info['Networks']}")
 
 
 @daemon.command()
@@ -107,6 +107,8 @@ def stop(session: Session) -> None:
     if _running(session, "/_ping") is None:
         raise Unavailable("netrtd is not running")
     pid = daemon_pid(session)
+    if not pid:
+        raise Unavailable("netrtd can be stopped by root only, and not by its socket", hint="as root, use --root DIR")
     descriptor = os.pidfd_open(pid)
     try:
         signal.pidfd_send_signal(descriptor, signal.SIGTERM)
@@ -118,9 +120,12 @@ def stop(session: Session) -> None:
 
 
 def daemon_pid(session: Session) -> int:
-    """The process that holds the daemon's lock and wrote its number there; only to be asked while the daemon answers."""
+    """The process that holds the daemon's lock and wrote its number there; only to be asked while the daemon answers. 0 where
+    that may not be read, or where `--socket` names the daemon of who knows which directory."""
+    if session.socket != session.paths.socket:
+        return 0
     try:
         with open(session.paths.lock, encoding="ascii") as lock:
             return int(lock.read())
-    except (OSError, ValueError):
-        raise Unavailable(f"{session.paths.lock} does not say which process the daemon is") from None
+    except PermissionError:
+        return 0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -267,8 +265,9 @@ def test_version_status_events_and_stop(netrt: Netrt, host: Host) -> None:
     assert netrt("--version").startswith("netrt version ")
     box = netrt.box("web")
     shown = netrt("daemon", "status")
-    assert "is running as process" in shown
-    assert "Containers: 1, 1 of them running" in shown
+    pid = json.loads(netrt("daemon", "status", "--format", "json"))["Pid"]
+    assert f" is running as process {pid}\n" in shown
+    assert "\nContainers: 1, 1 of them running\nNetworks: 3" in shown
     assert json.loads(netrt("version", "--format", "json"))["Server"]["ApiVersion"]
     past = words(netrt("events", "--since", "10m", "--until", "0s", "-f", "type=container"))
     assert [line[1:4] for line in past] == [["container", "create", box.id]]
@@ -283,12 +282,6 @@ def test_events_as_they_happen(netrt: Netrt, host: Host) -> None:
     following = host.spawn(PROGRAM, "events", "--format", "json", "-f", "type=network")
     assert following.stdout
 
-    def seen() -> str:
-        with contextlib.suppress(AssertionError):
-            netrt("network", "create", "app")
-        return ""
-
-    del seen
     netrt("network", "create", "app")
     event = json.loads(following.stdout.readline())
     assert (event["Type"], event["Action"], event["Actor"]["Attributes"]["name"]) == ("network", "create", "app")
@@ -296,16 +289,6 @@ def test_events_as_they_happen(netrt: Netrt, host: Host) -> None:
 
 def test_two_roots_are_two_hosts(netrt: Netrt, tmp_path: Path) -> None:
     netrt("network", "ls")
-    netrt("--root", str(tmp_path), "daemon", "status") if False else None
     refused = netrt.host.run(PROGRAM, "--root", str(tmp_path), "daemon", "status", check=False)
     assert refused.returncode == 1
     assert f"{tmp_path}/run/netrt.sock" in refused.stdout
-
-
-def test_who_is_not_root_is_told_so(netrt: Netrt, host: Host) -> None:
-    netrt("network", "ls")
-    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-    done = host.run(*nobody, sys.executable, "-m", "netrt.cli.main", "network", "ls", check=False)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "root" in done.stderr
