@@ -4,6 +4,7 @@ No typing, no dataclass: each supervisor, one per detached container, would carr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 
 from netrt.errors import Invalid
@@ -14,7 +15,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Launch:
     """`netns` is the path of the sandbox, empty for the host's own; `directory` holds the container's resolv.conf, hosts and
     hostname; `pid` is its process 1 as the host sees it and 0 when none runs, `start_ticks` when that began (field 22 of
-    /proc/PID/stat)."""
+    /proc/PID/stat); `socket` is the daemon's, unless told the one in the run directory that `directory` lies in."""
 
     def __init__(self, value: Mapping[str, object]) -> None:
         """From the decoded JSON. Raises Invalid for a value of the wrong kind."""
@@ -30,7 +31,7 @@ class Launch:
         self.cap_drop = _texts(value, "CapDrop")
         self.read_only = bool(value.get("ReadOnly"))
         self.log = _text(value, "Log")
-        self.socket = _text(value, "Socket")
+        self.socket = _text(value, "Socket") or f"{os.path.dirname(os.path.dirname(self.directory))}/netrt.sock"
         self.pid = _number(value, "Pid")
         self.start_ticks = _number(value, "StartTicks")
 

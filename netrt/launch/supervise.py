@@ -4,10 +4,7 @@
 
 The program that is called returns when the command runs (exit status 0), or with one line on stderr and 125, 126 or 127 when it
 could not be started. What stays behind is a process in a session of its own, a child of nobody that matters: neither the
-daemon's end nor the caller's touches it. It tells the daemon of the start before the command runs, and of the end; if the daemon
-cannot be told of the end, `exit.json` in the container's directory says it.
-
-It reports to the socket that the file names (`Socket`), or to `netrt.sock` in the run directory that `Directory` lies in."""
+daemon's end nor the caller's touches it. It tells the daemon of the start before the command runs, and of the end."""
 
 from __future__ import annotations
 
@@ -20,13 +17,12 @@ import sys
 import time
 from collections.abc import Iterable
 
-from netrt.errors import NetrtError, Unavailable
-from netrt.launch import report
-from netrt.launch.enter import start_ticks
+from netrt.errors import NetrtError
 from netrt.launch.foreground import exit_status
 from netrt.launch.launch import Launch
-from netrt.launch.logfile import Lines, LogWriter, entry, timestamp
+from netrt.launch.logfile import Lines, LogWriter, entry
 from netrt.launch.program import OWN_FAILURE, NotStarted
+from netrt.launch.report import Refused, let_go, tell_end
 from netrt.launch.spawn import Child
 from netrt.launch.start import start_first
 from netrt.launch.syscalls import set_process_name
@@ -74,56 +70,31 @@ def _supervise(launch: Launch, tell: int) -> None:
         os.chdir("/")
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
             signal.signal(number, signal.SIG_IGN)
-        socket_path = launch.socket or f"{os.path.dirname(os.path.dirname(launch.directory))}/netrt.sock"
         try:
             output = Output(LogWriter(launch.log))
             child = output.start(launch)
-            _let_go(child, launch, socket_path)
+            let_go(child, launch)
         except (NetrtError, OSError) as error:
             status = error.status if isinstance(error, NotStarted) else OWN_FAILURE
-            _report_end(launch, socket_path, status, str(error))
-            os.write(tell, f"{status} {error}".encode())
+            if not isinstance(error, Refused):
+                tell_end(launch, status, str(error))
+            _answer(tell, f"{status} {error}")
             return
-        os.write(tell, b"0")
-        _let_callers_go(tell)
-        _report_end(launch, socket_path, output.follow(child.pid), "")
+        _answer(tell, "0")
+        tell_end(launch, output.follow(child.pid))
     finally:
         os._exit(0)
 
 
-def _let_go(child: Child, launch: Launch, socket_path: str) -> None:
-    """Tell the daemon of the process, then let it run. Raises NetrtError, OSError; nothing runs then."""
-    child.ready()
-    try:
-        answer = report.started(socket_path, launch.id, child.pid, start_ticks(child.pid))
-    except OSError as error:
-        child.abandon()
-        raise Unavailable(f"the daemon does not answer at {socket_path}: {error.strerror or error}") from error
-    if answer >= 300:
-        child.abandon()
-        raise Unavailable(f"the daemon refused the start (HTTP status {answer})")
-    child.release()
-
-
-def _let_callers_go(tell: int) -> None:
-    """Close what callers may wait on: the pipe to them, and their streams."""
+def _answer(tell: int, said: str) -> None:
+    """Answer the program that was called, and close whatever its callers may wait on: the pipe, and their streams."""
+    with contextlib.suppress(BrokenPipeError):  # it was killed
+        os.write(tell, said.encode())
     os.close(tell)
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
     os.close(null)
-
-
-def _report_end(launch: Launch, socket_path: str, status: int, error: str) -> None:
-    """To the daemon, or where it will look for it when it comes back."""
-    with contextlib.suppress(OSError):
-        if report.exited(socket_path, launch.id, status, error) < 300:
-            return
-    end = {"ExitCode": status, "Error": error, "FinishedAt": timestamp(time.time_ns())}
-    with contextlib.suppress(OSError):
-        with open(f"{launch.directory}/exit.json.new", "w", encoding="utf-8") as file:
-            json.dump(end, file)
-        os.rename(f"{launch.directory}/exit.json.new", f"{launch.directory}/exit.json")
 
 
 class Output:
