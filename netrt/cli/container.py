@@ -33,20 +33,18 @@ def container() -> None:
 @click.command(cls=options.DockerCommand, context_settings=options.RUN_CONTEXT)
 @options.container_options
 @click.option("--netns", default="", metavar="PATH", help="adopt the network namespace at PATH")
-@click.option(
-    "--pid", type=click.IntRange(min=0), default=0, metavar="N", help="adopt the network namespace of process N"
-)
+@click.option("--pid", type=click.IntRange(min=1), metavar="N", help="adopt the network namespace of process N")
 @options.dry_run_option
 @click.argument("command", nargs=-1)
 @click.pass_obj
-def create(session: Session, /, dry_run: bool, **asked: Any) -> None:
+def create(session: Session, /, dry_run: bool, pid: int | None, **asked: Any) -> None:
     """Create a container without starting it, and print its id.
 
     With --netns or --pid it is a network namespace that somebody else made; that is never deleted.
     """
     from netrt.cli.wishes import container_wishes
 
-    say(session.client.create_container(**container_wishes(**asked), dry_run=dry_run), dry_run=dry_run)
+    say(session.client.create_container(**container_wishes(**asked, pid=pid or 0), dry_run=dry_run), dry_run=dry_run)
 
 
 @click.command()

@@ -6,6 +6,7 @@ Exit status: 0 done, 1 the daemon or a check refused, 2 the command line could n
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -34,8 +35,13 @@ VERBS = {
     "version": ("netrt.cli.system:version", "Show the versions of client and daemon"),
 }
 
+COMPLETION = (
+    """Completion in bash: eval "$(_NETRT_COMPLETE=bash_source netrt)" (zsh_source and fish_source likewise)."""
+)
+
 RUN_FAILED = 125
 INTERRUPTED = 130
+TRACEBACK_VARIABLE = "NETRT_TRACEBACK"
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -46,7 +52,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
         ctx.exit()
 
 
-@click.group(cls=LazyGroup, verbs=VERBS, context_settings=CONTEXT)
+@click.group(cls=LazyGroup, verbs=VERBS, context_settings=CONTEXT, epilog=COMPLETION)
 @click.option(
     "--root",
     metavar="DIR",
@@ -85,6 +91,11 @@ def execute(argv: list[str]) -> int:
     except click.Abort as error:
         interrupted = isinstance(error.__cause__, KeyboardInterrupt)
         return INTERRUPTED if interrupted else _fail("cancelled", 1)
+    except Exception as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        what = f"{type(error).__name__}: {error}"
+        return _fail(f"a fault of netrt itself: {what} (with {TRACEBACK_VARIABLE}=1 it says where)", 1)
     return done if isinstance(done, int) else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
@@ -20,8 +21,8 @@ class Session:
     """
 
     def __init__(self, *, root: str | None = None, socket: str | None = None) -> None:
-        self.root = root
-        self.paths = Paths.under(root)
+        self.root = os.path.abspath(root) if root else None
+        self.paths = Paths.under(self.root)
         self.socket = socket or self.paths.socket
         self._named = socket
 

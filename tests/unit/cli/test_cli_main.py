@@ -158,6 +158,7 @@ def test_stopping_no_daemon(capsys: pytest.CaptureFixture[str], tmp_path: object
         (PermissionError(13, "Permission denied", "/x"), 1, "netrt: /x: Permission denied\n"),
         (Unavailable("it is away", hint="start it"), 1, "netrt: it is away (start it)\n"),
         (NetrtError("x"), 1, "netrt: x\n"),
+        (KeyError("x"), 1, "netrt: a fault of netrt itself: KeyError: 'x' (with NETRT_TRACEBACK=1 it says where)\n"),
     ],
     ids=lambda value: type(value).__name__,
 )
