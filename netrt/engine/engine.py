@@ -19,7 +19,7 @@ from netrt.ipam.pools import Pools
 from netrt.dataplane.facts import HostFacts
 from netrt.engine.converge import Change, converge, converge_whole, planned
 from netrt.engine.ports import Kernel, Publisher, Store
-from netrt.errors import Exhausted, NetrtError, Unavailable
+from netrt.errors import Conflict, Exhausted, NetrtError, Unavailable
 from netrt.model.command import Command, CreateContainer, CreateNetwork, Reclaim
 from netrt.model.decision import Decision
 from netrt.model.network import DEFAULT_NETWORK
@@ -160,6 +160,9 @@ class Engine:
         except Exhausted:
             if dry_run or not self._reclaim():
                 raise
+            decision = self._decide(command, facts)
+        except Conflict:  # with a process or a route of the host: read it all again, so that the message names it
+            facts = self._kernel.facts(listeners=True, fresh=True)
             decision = self._decide(command, facts)
         if dry_run:
             change = Change(before=self._state, after=decision.state, touched=decision.touched, facts=facts)
