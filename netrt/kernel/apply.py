@@ -100,7 +100,10 @@ def do_inside(path: str, row: Sequence[LinkOp], sandboxes: Sandboxes) -> None:
                 hands.do(op)
             hands.finish()
 
-    run_inside(netns, work)
+    try:
+        run_inside(netns, work)
+    except OSError as error:
+        raise refused(row[0], error.errno or 0, "the namespace cannot be entered") from error
 
 
 class Hands:

@@ -25,16 +25,11 @@ from netrt.kernel.refused import harmless, named, refused
 from netrt.kernel.sysctl import FORWARDING, Forwarding
 from netrt.paths import Paths
 
-BesideOp = (
-    ops.PinNamespace
-    | ops.UnpinNamespace
-    | ops.LoadRuleset
-    | ops.DropRuleset
-    | ops.ChangeElements
-    | ops.ForgetAddress
-    | ops.ForgetPort
-)
-"""What is done on the host and not to its links."""
+FilterOp = ops.LoadRuleset | ops.DropRuleset | ops.ChangeElements | ops.ForgetAddress | ops.ForgetPort
+"""What is done to nftables and connection tracking."""
+
+BesideOp = ops.PinNamespace | ops.UnpinNamespace | FilterOp
+"""What is done from the host, and not to its links."""
 
 _log = logging.getLogger(__name__)
 
@@ -90,30 +85,25 @@ class LinuxKernel:
         hands = Hands(self._netlink, sandboxes)
         for op in row:
             _log.debug("%s", op)
-            if isinstance(op, LinkOp):
-                self._note_forwarding(op)
-                hands.do(op)
-                continue
-            hands.finish()
             try:
-                self._beside(op, sandboxes)
+                if isinstance(op, LinkOp):
+                    self._note_forwarding(op)
+                    hands.do(op)
+                else:
+                    hands.finish()
+                    self._beside(op, sandboxes)
             except OSError as error:
                 if not harmless(op, error.errno or 0):
                     raise refused(op, error.errno or 0) from error
-            except KernelRefused as error:
-                raise named(op, error) from error
         hands.finish()
 
     def _note_forwarding(self, op: LinkOp) -> None:
         for family, name in FORWARDING.items():
             if isinstance(op, ops.SetSysctl) and op.sysctl.name == name and op.sysctl.value != "0":
-                try:
-                    self._forwarding.about_to_raise(family)
-                except OSError as error:
-                    raise refused(op, error.errno or 0, str(error.filename or "")) from error
+                self._forwarding.about_to_raise(family)
 
     def _beside(self, op: BesideOp, sandboxes: Sandboxes) -> None:
-        """Do what is not about links: namespaces, nftables, connection tracking. Raises OSError, KernelRefused."""
+        """Do what is not about links. Raises OSError, KernelRefused."""
         match op:
             case ops.PinNamespace(pin):
                 sandboxes.close()
@@ -121,6 +111,15 @@ class LinuxKernel:
             case ops.UnpinNamespace(pin):
                 sandboxes.close()
                 netns.unpin(pin.path)
+            case _:
+                try:
+                    self._filter(op)
+                except KernelRefused as error:
+                    raise named(op, error) from error
+
+    def _filter(self, op: FilterOp) -> None:
+        """Do what is about nftables and connection tracking. Raises OSError, KernelRefused."""
+        match op:
             case ops.LoadRuleset(skeleton, elements):
                 self._nft.load(skeleton, elements)
             case ops.DropRuleset():

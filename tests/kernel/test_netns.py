@@ -1,0 +1,166 @@
+"""Namespaces: what is one and what only looks so, pins that every tool sees, and threads that enter and end."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from netrt.errors import Invalid
+from netrt.kernel import netns
+from tests.host import Host
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.root
+
+PIN = "/run/netns/netrt-one"
+
+
+def test_a_pin_is_seen_by_every_tool(host: Host) -> None:
+    netns.pin(PIN)
+    assert host.run("ip", "netns", "list").stdout.split() == ["netrt-one"]
+    shown = host.run("ip", "netns", "exec", "netrt-one", "ip", "-br", "link").stdout
+    assert shown.split()[0] == "lo"
+    assert "UP" in shown
+    assert host.run("nsenter", f"--net={PIN}", "ip", "-br", "link").stdout == shown
+    assert netns.identify(PIN) == os.stat(PIN).st_ino
+
+
+def test_a_pin_can_be_removed_by_ip(host: Host) -> None:
+    host.run("ip", "netns", "add", "before")
+    netns.pin(PIN)
+    host.run("ip", "netns", "delete", "netrt-one")
+    host.run("ip", "netns", "delete", "before")
+    assert os.listdir("/run/netns") == []
+    netns.pin(PIN)
+    netns.unpin(PIN)
+    assert os.listdir("/run/netns") == []
+
+
+def test_a_pin_goes_in_every_mount_namespace(host: Host) -> None:
+    """A process in a mount namespace that is a copy of ours must not hold the sandbox alive after its end (ip-netns(8))."""
+    netns.pin(PIN)
+    child = host.spawn(
+        "unshare", "--mount", "--propagation", "unchanged", "sh", "-c", "echo there; read line; ls /run/netns"
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "there\n"
+    netns.unpin(PIN)
+    said, _ = child.communicate("\n", timeout=10)
+    assert said == ""
+
+
+def test_a_second_pin_is_refused_and_a_leftover_file_used(host: Host) -> None:
+    netns.pin(PIN)
+    with pytest.raises(FileExistsError):
+        netns.pin(PIN)
+    leftover = "/run/netns/netrt-two"
+    Path(leftover).touch()
+    netns.pin(leftover)
+    assert netns.identify(leftover)
+
+
+def test_a_leftover_that_holds_something_is_not_covered(host: Host) -> None:
+    Path("/run/target").write_text("precious")
+    os.makedirs("/run/netns", exist_ok=True)
+    os.symlink("/run/target", PIN)
+    with pytest.raises(FileExistsError):
+        netns.pin(PIN)
+    assert Path("/run/target").read_text() == "precious"
+
+
+def test_a_pin_that_cannot_be_made_leaves_no_file(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(netns, "_OWN", "/proc/nowhere")
+    with pytest.raises(FileNotFoundError):
+        netns.pin(PIN)
+    assert not os.path.exists(PIN)
+
+
+def plain_file() -> str:
+    Path("/run/file").write_text("x")
+    return "/run/file"
+
+
+def fifo() -> str:
+    os.mkfifo("/run/fifo")
+    return "/run/fifo"
+
+
+def unix_socket() -> str:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("/run/listener")
+    return "/run/listener"
+
+
+def link_to_another_type() -> str:
+    os.symlink("/proc/self/ns/uts", "/run/uts")
+    return "/run/uts"
+
+
+def link_to_the_host() -> str:
+    os.symlink("/proc/self/ns/net", "/run/host")
+    return "/run/host"
+
+
+def loop() -> str:
+    os.symlink("/run/loop", "/run/loop")
+    return "/run/loop"
+
+
+NOT_A_SANDBOX = {
+    plain_file: "is a file, not a network namespace",
+    fifo: "is a FIFO, not",
+    unix_socket: "is a socket, not",
+    (lambda: "/run"): "is a directory, not",
+    (lambda: "/dev/null"): "is a device, not",
+    (lambda: "/run/nowhere"): "No such file or directory",
+    (lambda: ""): "No such file or directory",
+    (lambda: "/run/\0"): "null byte",
+    loop: "Too many levels of symbolic links",
+    (lambda: "/proc/self/ns/mnt"): "namespace of another type",
+    link_to_another_type: "namespace of another type",
+    (lambda: "/proc/self/ns/net"): "is the host's own network namespace",
+    link_to_the_host: "is the host's own network namespace",
+}
+
+
+@pytest.mark.parametrize("make", NOT_A_SANDBOX)
+def test_identify_refuses(host: Host, make: object) -> None:
+    assert callable(make)
+    with pytest.raises(Invalid, match=NOT_A_SANDBOX[make]) as refusal:  # type: ignore[index]
+        netns.identify(make())
+    assert "\n" not in str(refusal.value)
+
+
+def test_identify_follows_what_people_use(host: Host) -> None:
+    path = host.namespace("theirs")
+    child = host.spawn("nsenter", f"--net={path}", "sleep", "60")
+    proc = f"/proc/{child.pid}/ns/net"
+    wait_until(lambda: os.stat(proc).st_ino == os.stat(path).st_ino, what="a process in the namespace")
+    os.symlink(path, "/run/link")
+    assert netns.identify(proc) == netns.identify("/run/link") == netns.identify(path) == os.stat(path).st_ino
+
+
+def test_what_was_checked_is_what_is_entered(host: Host) -> None:
+    """A path that leads elsewhere between look and hand changes nothing: the open file is entered, not the path."""
+    one, two = host.namespace("one"), host.namespace("two")
+    os.symlink(one, "/run/link")
+    with netns.opened("/run/link") as descriptor:
+        os.unlink("/run/link")
+        os.symlink(two, "/run/link")
+        inside = netns.run_inside(descriptor, lambda: os.stat("/proc/thread-self/ns/net").st_ino)
+    assert inside == os.stat(one).st_ino
+
+
+def test_no_other_thread_ever_moves(host: Host) -> None:
+    path = host.namespace("theirs")
+    home, threads = os.stat("/proc/self/ns/net").st_ino, threading.active_count()
+    with netns.opened(path) as descriptor:
+        assert netns.run_inside(descriptor, threading.current_thread) is not threading.current_thread()
+        with pytest.raises(ZeroDivisionError):
+            netns.run_inside(descriptor, lambda: 1 // 0)
+    assert threading.active_count() == threads
+    assert {os.stat(f"/proc/self/task/{task}/ns/net").st_ino for task in os.listdir("/proc/self/task")} == {home}
