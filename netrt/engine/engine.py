@@ -13,13 +13,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from netrt.decide.decide import decide
-from netrt.ipam.pools import Pools
-
 from netrt.dataplane.facts import HostFacts
+from netrt.decide.decide import decide
 from netrt.engine.converge import Change, converge, converge_whole, planned
 from netrt.engine.ports import Kernel, Publisher, Store
 from netrt.errors import Conflict, Exhausted, NetrtError, Unavailable
+from netrt.ipam.pools import Pools
 from netrt.model.command import Command, CreateContainer, CreateNetwork, Reclaim
 from netrt.model.decision import Decision
 from netrt.model.network import DEFAULT_NETWORK
