@@ -1,0 +1,3 @@
+from netrt.api.client import Client as Client
+
+__version__: str

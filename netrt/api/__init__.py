@@ -1,0 +1,1 @@
+"""The Docker Engine API on our socket: shapes (pure), routes, server and client."""

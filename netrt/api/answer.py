@@ -1,0 +1,63 @@
+"""What every route works with: the engine, the commits, and JSON answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from netrt.api.hub import Hub
+from netrt.api.schema.query import flag
+from netrt.engine.engine import Engine, Outcome
+from netrt.model.command import Command
+from netrt.model.container import Sandbox
+from netrt.paths import Paths
+
+DRY_RUN = "dry-run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """`adopt` makes a Sandbox of a path (Invalid if it leads to no network namespace); `publish_address` is the host address of
+    ports that name none; `clock` gives nanoseconds since the epoch; `starting` are ids whose start is on its way."""
+
+    engine: Engine
+    hub: Hub
+    paths: Paths
+    adopt: Callable[[str], Sandbox]
+    publish_address: str = ""
+    clock: Callable[[], int] = time.time_ns
+    starting: set[str] = field(default_factory=set)
+
+    async def ask(self, command: Command, *, dry_run: bool = False) -> Outcome:
+        """What the engine makes of a command. Raises NetrtError."""
+        return await asyncio.wrap_future(self.engine.submit(command, dry_run=dry_run))
+
+
+Handler = Callable[[Api, web.Request], Awaitable[web.StreamResponse]]
+Route = tuple[str, str, Handler]
+
+
+def wants_plan(request: web.Request) -> bool:
+    """Whether only the plan is asked for (`?dry-run=1`)."""
+    return bool(request.query_string) and flag(request.query.get(DRY_RUN))
+
+
+def answer(value: Any, status: int = 200) -> web.Response:
+    """A JSON answer."""
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
+
+
+def plan(*lines: str) -> web.Response:
+    """The answer to a dry run."""
+    return answer({"Plan": lines})
+
+
+def nothing(status: int = 204) -> web.Response:
+    """An answer without a body: done, or (304) not needed."""
+    return web.Response(status=status)

@@ -1,0 +1,290 @@
+"""The Python API: networks and containers of this host, by the verbs of the command line.
+
+    with netrt.Client() as client:
+        client.create_network("app", labels={"tier": "front"})
+        client.create_container("web", ["python3", "-m", "http.server", "80"], networks=["app"], ports=["8080:80"])
+        client.start("web")
+        print(client.container("web")["NetworkSettings"]["Networks"]["app"]["IPAddress"])
+
+What is shown (`network`, `container`, lists, events) has the shape of Docker's JSON. Networks and containers are named by name,
+id or unambiguous beginning of an id. Every verb that changes something takes `dry_run`: then nothing is changed, and it returns
+the plan instead, a line for each operation. All methods raise `netrt.errors.NetrtError`: Invalid, NotFound, Exists, InUse,
+Exhausted, Conflict, KernelRefused, and Unavailable where no daemon can be reached."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypedDict
+from urllib.parse import quote
+
+from netrt.api.connection import NOTHING, Transport
+
+Json = dict[str, Any]
+
+
+class Endpoint(TypedDict, total=False):
+    """How to be on a network: fixed addresses, a MAC, more names, the name of the interface inside."""
+
+    ip: str
+    ip6: str
+    mac: str
+    aliases: Sequence[str]
+    ifname: str
+
+
+class Client:
+    """A connection to the daemon of this host. Not for several threads at once; make one in each.
+
+    `root` is netrt's directory if not the standard one (also NETRT_ROOT); the daemon is started if nobody serves it, which needs
+    root's rights. `socket` names a socket instead; nothing is started then.
+    """
+
+    def __init__(self, socket: str | None = None, root: str | None = None) -> None:
+        self._transport = Transport(socket, root)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection. The daemon and all that it made stay."""
+        self._transport.close()
+
+    # networks
+
+    def create_network(
+        self,
+        name: str,
+        *,
+        subnets: Sequence[str | Mapping[str, Any]] = (),
+        driver: str = "bridge",
+        ipv4: bool = True,
+        ipv6: bool = False,
+        internal: bool = False,
+        options: Mapping[str, str] = NOTHING,
+        labels: Mapping[str, str] = NOTHING,
+        dry_run: bool = False,
+    ) -> str:
+        """Make a network and return its id. A subnet is CIDR, or Docker's `{"Subnet", "Gateway", "IPRange",
+        "AuxiliaryAddresses"}`; those not given are chosen."""
+        body = {
+            "Name": name,
+            "Driver": driver,
+            "EnableIPv4": ipv4,
+            "EnableIPv6": ipv6,
+            "Internal": internal,
+            "Options": dict(options),
+            "Labels": dict(labels),
+            "IPAM": {"Config": [{"Subnet": s} if isinstance(s, str) else dict(s) for s in subnets]},
+        }
+        return self._change("POST", "/networks/create", body=body, dry_run=dry_run)
+
+    def networks(self, filters: Mapping[str, Sequence[str]] | None = None) -> list[Json]:
+        """All networks, or those that the filters let through (`{"label": ["tier=front"]}`; name, id, driver, type, dangling)."""
+        return self._list("/networks", _filters(filters))
+
+    def network(self, name: str) -> Json:
+        """One network with the containers on it."""
+        return self._object(_path("networks", name))
+
+    def connect(
+        self,
+        network: str,
+        container: str,
+        *,
+        ip: str = "",
+        ip6: str = "",
+        mac: str = "",
+        aliases: Sequence[str] = (),
+        ifname: str = "",
+        dry_run: bool = False,
+    ) -> str:
+        """Attach a container to one more network, with these addresses and names if given."""
+        wish: Endpoint = {"ip": ip, "ip6": ip6, "mac": mac, "aliases": aliases, "ifname": ifname}
+        body = {"Container": container, "EndpointConfig": _endpoint(wish)}
+        return self._change("POST", _path("networks", network, "connect"), body=body, dry_run=dry_run)
+
+    def disconnect(self, network: str, container: str, *, force: bool = False, dry_run: bool = False) -> str:
+        """Detach a container; with `force` it is no error if it was not attached."""
+        body = {"Container": container, "Force": force}
+        return self._change("POST", _path("networks", network, "disconnect"), body=body, dry_run=dry_run)
+
+    def remove_network(self, name: str, *, force: bool = False, dry_run: bool = False) -> str:
+        """Remove a network; with `force` its containers are disconnected first."""
+        return self._change("DELETE", _path("networks", name), _flags(force=force), dry_run=dry_run)
+
+    def prune_networks(self, filters: Mapping[str, Sequence[str]] | None = None, *, dry_run: bool = False) -> list[str]:
+        """Remove the networks that no container is on (`label`, `until` as filters) and return their names."""
+        query = {**_filters(filters), **_flags(dry_run=dry_run)}
+        said = self.request("POST", "/networks/prune", query=query)
+        return list(said["Plan"] if dry_run else said["NetworksDeleted"] or ())
+
+    # containers
+
+    def create_container(
+        self,
+        name: str = "",
+        command: Sequence[str] = (),
+        *,
+        networks: Sequence[str] | Mapping[str, Endpoint] = (),
+        ports: Sequence[str] = (),
+        hostname: str = "",
+        labels: Mapping[str, str] = NOTHING,
+        env: Mapping[str, str] = NOTHING,
+        cwd: str = "",
+        cap_add: Sequence[str] = (),
+        cap_drop: Sequence[str] = (),
+        read_only: bool = False,
+        auto_remove: bool = False,
+        dns: Sequence[str] = (),
+        extra_hosts: Sequence[str] = (),
+        netns: str = "",
+        pid: int = 0,
+        dry_run: bool = False,
+    ) -> str:
+        """Make a container without starting it, and return its id.
+
+        `networks` are attached in their order; none means the default network; "none", "host" and "container:NAME" are known.
+        `ports` are as for `-p` ("127.0.0.1:8080:80/udp"). Without a `command` it is a network namespace for others to use, and
+        `netns` (a path) or `pid` adopt one that is there.
+        """
+        wishes: Mapping[str, Endpoint] = networks if isinstance(networks, Mapping) else {n: {} for n in networks}
+        first = next(iter(wishes), "default")
+        alone = first in ("none", "host") or first.startswith("container:")
+        body = {
+            "Hostname": hostname,
+            "Cmd": list(command),
+            "Env": [f"{key}={value}" for key, value in env.items()],
+            "Labels": dict(labels),
+            "WorkingDir": cwd,
+            "HostConfig": {
+                "NetworkMode": first,
+                "AutoRemove": auto_remove,
+                "CapAdd": list(cap_add),
+                "CapDrop": list(cap_drop),
+                "ReadonlyRootfs": read_only,
+                "Dns": list(dns),
+                "ExtraHosts": list(extra_hosts),
+            },
+            "NetworkingConfig": {"EndpointsConfig": {} if alone else {n: _endpoint(w) for n, w in wishes.items()}},
+            "Netrt": {"Ports": list(ports), "NetnsPath": netns, "Pid": pid},
+        }
+        return self._change("POST", "/containers/create", {"name": name} if name else {}, body, dry_run=dry_run)
+
+    def containers(self, filters: Mapping[str, Sequence[str]] | None = None, *, every: bool = False) -> list[Json]:
+        """The containers that run, or with `every` all; filters: name, id, label, status, network."""
+        return self._list("/containers/json", {**_filters(filters), **_flags(all=every)})
+
+    def container(self, name: str) -> Json:
+        """One container."""
+        return self._object(_path("containers", name, "json"))
+
+    def remove_container(self, name: str, *, force: bool = False, dry_run: bool = False) -> str:
+        """Remove a container; with `force` its process is ended first."""
+        return self._change("DELETE", _path("containers", name), _flags(force=force), dry_run=dry_run)
+
+    def rename(self, container: str, name: str, *, dry_run: bool = False) -> str:
+        """Give a container another name."""
+        return self._change("POST", _path("containers", container, "rename"), {"name": name}, dry_run=dry_run)
+
+    def start(self, container: str, *, dry_run: bool = False) -> str:
+        """Start its command in the background. Raises NotStarted, with the exit status, if the command cannot be run."""
+        return self._change("POST", _path("containers", container, "start"), dry_run=dry_run)
+
+    def stop(self, container: str, *, timeout: int = 10, dry_run: bool = False) -> str:
+        """End its process: SIGTERM, and SIGKILL after `timeout` seconds (-1: never)."""
+        return self._change("POST", _path("containers", container, "stop"), {"t": str(timeout)}, dry_run=dry_run)
+
+    def kill(self, container: str, signal: str = "KILL", *, dry_run: bool = False) -> str:
+        """Send a signal to its process."""
+        return self._change("POST", _path("containers", container, "kill"), {"signal": signal}, dry_run=dry_run)
+
+    def wait(self, container: str) -> int:
+        """Wait until it does not run, and return its exit status."""
+        return int(self.request("POST", _path("containers", container, "wait"))["StatusCode"])
+
+    def logs(
+        self,
+        container: str,
+        *,
+        stdout: bool = True,
+        stderr: bool = True,
+        follow: bool = False,
+        tail: int | None = None,
+        timestamps: bool = False,
+    ) -> Iterator[tuple[str, bytes]]:
+        """What it printed in the background: ("stdout" or "stderr", a line), the last `tail` ones or all. With `follow` it goes
+        on until the container ends."""
+        query = _flags(stdout=stdout, stderr=stderr, follow=follow, timestamps=timestamps)
+        if tail is not None:
+            query["tail"] = str(tail)
+        buffer = b""
+        for chunk in self._transport.stream(_path("containers", container, "logs"), query):
+            buffer += chunk
+            while len(buffer) >= 8 and len(buffer) >= (end := 8 + int.from_bytes(buffer[4:8], "big")):
+                yield ("stderr" if buffer[0] == 2 else "stdout"), buffer[8:end]
+                buffer = buffer[end:]
+
+    def events(
+        self, filters: Mapping[str, Sequence[str]] | None = None, *, since: str = "", until: str = ""
+    ) -> Iterator[Json]:
+        """What happens, as it happens. `since` and `until` are RFC 3339, Unix seconds, or a time back such as `10m`."""
+        moments = {name: value for name, value in (("since", since), ("until", until)) if value}
+        yield from self.stream("/events", query={**_filters(filters), **moments})
+
+    # what these are made of
+
+    def request(self, method: str, path: str, *, query: Mapping[str, str] = NOTHING, body: Any = None) -> Any:
+        """Any request of the API; `path` is quoted already. Returns the decoded answer, None if it has no body."""
+        return self._transport.request(method, path, query, body)
+
+    def stream(self, path: str, *, query: Mapping[str, str] = NOTHING) -> Iterator[Json]:
+        """The JSON lines of an answer, as they come."""
+        rest = b""
+        for chunk in self._transport.stream(path, query):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from (json.loads(line) for line in lines if line)
+
+    def _change(
+        self, method: str, path: str, query: Mapping[str, str] = NOTHING, body: Any = None, *, dry_run: bool
+    ) -> str:
+        said = self.request(method, path, query={**query, **_flags(dry_run=dry_run)} if dry_run else query, body=body)
+        if dry_run:
+            return "\n".join(said["Plan"])
+        return str(said["Id"]) if said else ""
+
+    def _list(self, path: str, query: Mapping[str, str]) -> list[Json]:
+        found = self.request("GET", path, query=query)
+        assert isinstance(found, list)
+        return found
+
+    def _object(self, path: str) -> Json:
+        found = self.request("GET", path)
+        assert isinstance(found, dict)
+        return found
+
+
+def _path(kind: str, name: str, *tail: str) -> str:
+    return "/".join(("", kind, quote(name, safe=""), *tail))
+
+
+def _filters(asked: Mapping[str, Sequence[str]] | None) -> dict[str, str]:
+    return {"filters": json.dumps({key: list(values) for key, values in asked.items()})} if asked else {}
+
+
+def _flags(**flags: bool) -> dict[str, str]:
+    return {name.replace("_", "-"): "1" for name, on in flags.items() if on}
+
+
+def _endpoint(wish: Endpoint) -> Json:
+    addresses = {"IPv4Address": wish.get("ip", ""), "IPv6Address": wish.get("ip6", "")}
+    ifname = wish.get("ifname", "")
+    return {
+        "IPAMConfig": {key: value for key, value in addresses.items() if value},
+        "MacAddress": wish.get("mac", ""),
+        "Aliases": list(wish.get("aliases", ())),
+        "DriverOpts": {"com.docker.network.endpoint.ifname": ifname} if ifname else {},
+    }

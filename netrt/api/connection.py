@@ -1,0 +1,159 @@
+"""The client's end of the socket: one connection kept open for requests, one more for each stream. Standard library only, because
+every run of the command line pays for what is imported here."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import select
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import netrt.errors
+from netrt.errors import NetrtError, Unavailable
+from netrt.paths import ROOT_VARIABLE, Paths
+
+NOTHING: Mapping[str, str] = {}
+
+_BY_STATUS = {400: "Invalid", 403: "InUse", 404: "NotFound", 409: "Conflict", 503: "Unavailable"}
+
+
+class Connection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("netrt")
+        self._path = path
+
+    def connect(self) -> None:
+        """Raises Unavailable."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            self.sock.connect(self._path)
+        except OSError as error:
+            self.close()
+            raise refusal(self._path, error) from error
+
+    def stale(self) -> bool:
+        """Whether the other side has closed meanwhile (nothing else is to be read between two requests)."""
+        return self.sock is not None and bool(select.select([self.sock], [], [], 0)[0])
+
+
+def refusal(path: str, error: OSError) -> Unavailable:
+    """Why nobody can be talked to at this socket."""
+    if isinstance(error, PermissionError):
+        return Unavailable(f"permission denied on {path}", hint="be root or a member of group netrt")
+    if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+        return Unavailable(f"netrtd is not running: nobody listens at {path}", hint="start it: netrtd", retry=True)
+    return Unavailable(f"cannot connect to {path}: {error.strerror or error}")
+
+
+class Transport:
+    """Requests to the daemon; where nobody listens, and no `socket` was named, it is started. For one thread at a time."""
+
+    def __init__(self, socket: str | None, root: str | None) -> None:
+        root = root or os.environ.get(ROOT_VARIABLE) or None
+        self.path = socket or Paths.under(root).socket
+        self._on_demand = None if socket else root or ""
+        self._kept: Connection | None = None
+
+    def request(self, method: str, path: str, query: Mapping[str, str] = NOTHING, body: Any = None) -> Any:
+        """Ask, and return the decoded JSON of the answer, None where it has no body. Raises NetrtError."""
+        connection = self._kept
+        if connection is None or connection.stale():
+            self.close()
+            connection = self._kept = self._connected()
+        try:
+            response = _asked(connection, method, path, query, body)
+            content = response.read()
+        except NetrtError:
+            raise
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise Unavailable(
+                f"netrtd at {self.path} ended before it answered", hint="see its log", retry=True
+            ) from error
+        except BaseException:  # interrupted: what comes next on this connection would be the answer to this
+            self.close()
+            raise
+        return _decoded(response, content)
+
+    def stream(self, path: str, query: Mapping[str, str] = NOTHING) -> Iterator[bytes]:
+        """The bytes of an answer as they come, until it ends. Raises NetrtError."""
+        connection = self._connected()
+        try:
+            response = _asked(connection, "GET", path, query, None)
+            if response.status >= 300:
+                _decoded(response, response.read())
+            while chunk := response.read1(65536):
+                yield chunk
+        except (OSError, http.client.HTTPException) as error:
+            raise Unavailable(f"netrtd at {self.path} ended", retry=True) from error
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        if self._kept:
+            self._kept.close()
+        self._kept = None
+
+    def _connected(self) -> Connection:
+        connection = Connection(self.path)
+        try:
+            connection.connect()
+        except Unavailable as error:
+            if self._on_demand is None or not error.retry:
+                raise
+            _start_daemon(self._on_demand)
+            connection.connect()
+        return connection
+
+
+def _asked(
+    connection: Connection, method: str, path: str, query: Mapping[str, str], body: Any
+) -> http.client.HTTPResponse:
+    if query:
+        path = f"{path}?{urlencode(query)}"
+    content = None if body is None else json.dumps(body).encode()
+    connection.request(method, path, content, {"Content-Type": "application/json"} if content else {})
+    return connection.getresponse()
+
+
+def _decoded(response: http.client.HTTPResponse, content: bytes) -> Any:
+    if response.status < 400:
+        is_json = (response.getheader("Content-Type") or "").startswith("application/json")
+        return json.loads(content) if is_json and content else content.decode() or None
+    try:
+        said = json.loads(content)
+    except ValueError:
+        said = {"message": f"HTTP status {response.status}"}
+    raise error_of(response.status, said)
+
+
+def error_of(status: int, said: Mapping[str, Any]) -> NetrtError:
+    """The error that an answer tells of: of our own daemon the same one that was raised there, of another by its status."""
+    more = said.get("Netrt") or {}
+    message, hint = more.get("Message", said.get("message", "")), more.get("Hint", "")
+    if more.get("Error") == "NotStarted":
+        from netrt.launch.program import NotStarted
+
+        return NotStarted(message, int(more.get("ExitStatus", 125)))
+    kind = getattr(netrt.errors, more.get("Error") or _BY_STATUS.get(status, "KernelRefused"), Unavailable)
+    error = kind(message, hint=hint, retry=bool(more.get("Retry")))
+    assert isinstance(error, NetrtError)
+    return error
+
+
+def _start_daemon(root: str) -> None:
+    """In a process of its own, which ends when the daemon is ready; its stderr is for the user. Raises Unavailable."""
+    import subprocess
+
+    top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from netrt.daemon.ondemand import main; main(sys.argv[2])"
+    done = subprocess.run([sys.executable, "-c", code, top, root], check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise Unavailable(done.stdout.strip() or "netrtd could not be started", hint="see what it said")

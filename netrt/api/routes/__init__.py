@@ -1,0 +1,1 @@
+"""What each method and path does: read the request, ask the engine, answer."""

@@ -1,0 +1,237 @@
+"""Containers as Docker's JSON shows them.
+
+Status, for users of `docker ps`: a container that has a command is `created` until it first starts, then `running` or `exited`.
+One without a command is a sandbox that somebody else uses (`container create`, `--netns`, `--pid`): its network is up from the
+moment it exists, so it is `running`, with Pid 0, and `ps` lists it without `-a`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from netrt.api.schema.ages import age
+from netrt.api.schema.networks import IFNAME, endpoint_id
+from netrt.api.schema.query import SECOND, Filters, matches_labels, matches_text, nanoseconds
+from netrt.errors import Invalid
+from netrt.model.address import host_of, prefix_of
+from netrt.model.container import Attachment, Container, ProcessSpec
+from netrt.model.names import short_id
+from netrt.model.port import PortMapping
+from netrt.model.state import State
+
+LIST_FILTERS = ("name", "id", "label", "status", "network")
+STATUSES = ("created", "running", "exited")
+NEVER = "0001-01-01T00:00:00Z"
+NO_ENDPOINT: Mapping[str, Any] = {
+    "IPAMConfig": None,
+    "Aliases": None,
+    "NetworkID": "",
+    "EndpointID": "",
+    "Gateway": "",
+    "IPAddress": "",
+    "IPPrefixLen": 0,
+    "IPv6Gateway": "",
+    "GlobalIPv6Address": "",
+    "GlobalIPv6PrefixLen": 0,
+    "MacAddress": "",
+    "DriverOpts": None,
+}
+"""How Docker shows being on the network `host` or `none`."""
+
+
+def status(container: Container) -> str:
+    """`created`, `running` or `exited`."""
+    if container.process is None or container.state.running:
+        return "running"
+    return "exited" if container.state.started else "created"
+
+
+# GET /containers/json
+
+
+def list_containers(state: State, asked: Filters, *, every: bool, now: int) -> list[dict[str, Any]]:
+    """What `ps` shows, newest first; `every` includes those that do not run. Raises Invalid."""
+    for wanted in asked.get("status", ()):
+        if wanted not in STATUSES:
+            raise Invalid(f"invalid filter status={wanted[:40]!r}", hint="use one of " + ", ".join(STATUSES))
+    shown = [
+        _summary(state, c, now)
+        for c in state.containers.values()
+        if (every or "status" in asked or status(c) == "running") and _matches(state, c, asked)
+    ]
+    return shown[::-1]
+
+
+def _matches(state: State, container: Container, asked: Filters) -> bool:
+    tests: dict[str, Callable[[tuple[str, ...]], bool]] = {
+        "name": lambda names: matches_text((name.removeprefix("/") for name in names), container.name),
+        "id": lambda ids: any(container.id.startswith(wanted) for wanted in ids),
+        "label": lambda labels: matches_labels(labels, container.labels),
+        "status": lambda statuses: status(container) in statuses,
+        "network": lambda networks: any(_is_on(state, container, wanted) for wanted in networks),
+    }
+    return all(tests[name](values) for name, values in asked.items())
+
+
+def _is_on(state: State, container: Container, wanted: str) -> bool:
+    ids = [a.network_id for a in state.attachments_of(container.id)]
+    return container.network_mode == wanted or any(
+        wanted == state.networks[network_id].name or (wanted and network_id.startswith(wanted)) for network_id in ids
+    )
+
+
+def _summary(state: State, container: Container, now: int) -> dict[str, Any]:
+    return {
+        "Id": container.id,
+        "Names": [f"/{container.name}"],
+        "Image": "",
+        "ImageID": "",
+        "Command": " ".join(container.process.command) if container.process else "",
+        "Created": nanoseconds(container.created) // SECOND,
+        "Ports": [port for mapping in container.ports for port in _summary_ports(mapping)],
+        "Labels": container.labels,
+        "State": status(container),
+        "Status": _status_text(container, now),
+        "HostConfig": {"NetworkMode": container.network_mode},
+        "NetworkSettings": {"Networks": networks_json(state, container)},
+        "Mounts": [],
+    }
+
+
+def _status_text(container: Container, now: int) -> str:
+    match status(container):
+        case "created":
+            return "Created"
+        case "running":
+            return f"Up {age(container.state.started or container.created, now)}"
+        case _:
+            return f"Exited ({container.state.exit_code}) {age(container.state.finished, now)} ago"
+
+
+def host_addresses(mapping: PortMapping) -> tuple[str, ...]:
+    """The host addresses of a mapping as Docker shows them."""
+    return (mapping.host_ip,) if mapping.host_ip else ("0.0.0.0", "::")
+
+
+def _summary_ports(mapping: PortMapping) -> Iterator[dict[str, Any]]:
+    for number in range(mapping.count):
+        for ip in host_addresses(mapping):
+            yield {
+                "IP": ip,
+                "PrivatePort": mapping.container_port + number,
+                "PublicPort": mapping.host_port + number,
+                "Type": mapping.protocol,
+            }
+
+
+# GET /containers/{ref}/json
+
+
+def container_json(state: State, container: Container) -> dict[str, Any]:
+    """A container as `docker inspect` shows it."""
+    process = container.process or ProcessSpec(command=())
+    return {
+        "Id": container.id,
+        "Created": container.created,
+        "Path": "".join(process.command[:1]),
+        "Args": process.command[1:],
+        "State": _state_json(container),
+        "Image": "",
+        "Name": f"/{container.name}",
+        "RestartCount": 0,
+        "Driver": "",
+        "Platform": "linux",
+        "Mounts": [],
+        "Config": {
+            "Hostname": container.hostname or short_id(container.id),
+            "Domainname": "",
+            "User": "",
+            "Tty": False,
+            "Env": process.env,
+            "Cmd": process.command,
+            "Image": "",
+            "WorkingDir": process.cwd,
+            "Entrypoint": None,
+            "Labels": container.labels,
+        },
+        "HostConfig": {
+            "NetworkMode": container.network_mode,
+            "PortBindings": _ports(container, lambda mapping: (mapping.host_ip,)),
+            "AutoRemove": process.auto_remove,
+            "CapAdd": process.cap_add,
+            "CapDrop": process.cap_drop,
+            "ReadonlyRootfs": process.read_only,
+            "Dns": process.dns,
+            "ExtraHosts": process.extra_hosts,
+            "LogConfig": {"Type": "json-file", "Config": {}},
+        },
+        "NetworkSettings": {
+            "SandboxID": container.shares or container.id,
+            "SandboxKey": container.sandbox.path,
+            "Ports": _ports(container, host_addresses),
+            "Networks": networks_json(state, container),
+        },
+    }
+
+
+def _state_json(container: Container) -> dict[str, Any]:
+    now = status(container)
+    return {
+        "Status": now,
+        "Running": now == "running",
+        "Paused": False,
+        "Restarting": False,
+        "OOMKilled": False,
+        "Dead": False,
+        "Pid": container.state.pid,
+        "ExitCode": container.state.exit_code,
+        "Error": container.state.error,
+        "StartedAt": container.state.started or (container.created if container.process is None else NEVER),
+        "FinishedAt": container.state.finished or NEVER,
+    }
+
+
+def _ports(
+    container: Container, addresses: Callable[[PortMapping], tuple[str, ...]]
+) -> dict[str, list[dict[str, str]]]:
+    """Docker's port map: `{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}, ...]}`."""
+    ports: dict[str, list[dict[str, str]]] = {}
+    for mapping in container.ports:
+        for number in range(mapping.count):
+            bindings = ports.setdefault(f"{mapping.container_port + number}/{mapping.protocol}", [])
+            host_port = str(mapping.host_port + number)
+            bindings.extend({"HostIp": ip, "HostPort": host_port} for ip in addresses(mapping))
+    return ports
+
+
+def networks_json(state: State, container: Container) -> dict[str, Any]:
+    """`NetworkSettings.Networks`: the attachments of a container by the names of their networks, in the order of attaching."""
+    attached = {state.networks[a.network_id].name: _attachment(state, a) for a in state.attachments_of(container.id)}
+    if container.network_mode in ("host", "none") and not attached:
+        network_id = state.network_names.get(container.network_mode, "")
+        return {container.network_mode: {**NO_ENDPOINT, "NetworkID": network_id}}
+    return attached
+
+
+def _attachment(state: State, attachment: Attachment) -> dict[str, Any]:
+    address4, address6 = attachment.address4, attachment.address6
+    network = state.networks[attachment.network_id]
+    return {
+        "IPAMConfig": _asked_addresses(attachment),
+        "Aliases": attachment.aliases or None,
+        "NetworkID": network.id,
+        "EndpointID": endpoint_id(attachment),
+        "Gateway": (network.subnet_of(address4).gateway or "") if address4 else "",
+        "IPAddress": host_of(address4),
+        "IPPrefixLen": prefix_of(address4) if address4 else 0,
+        "IPv6Gateway": (network.subnet_of(address6).gateway or "") if address6 else "",
+        "GlobalIPv6Address": host_of(address6),
+        "GlobalIPv6PrefixLen": prefix_of(address6) if address6 else 0,
+        "MacAddress": attachment.mac,
+        "DriverOpts": {IFNAME: attachment.ifname},
+    }
+
+
+def _asked_addresses(attachment: Attachment) -> dict[str, str] | None:
+    names = {4: "IPv4Address", 6: "IPv6Address"}
+    return {names[v]: host_of(attachment.address(v)) for v in attachment.fixed} or None

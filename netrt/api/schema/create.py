@@ -1,0 +1,166 @@
+"""POST /containers/create: Docker's body and our key `Netrt` become a CreateContainer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from netrt.api.schema.body import Body, decode, unsupported
+from netrt.api.schema.networks import EndpointBody, endpoint
+from netrt.errors import Invalid
+from netrt.model.command import CreateContainer, Endpoint
+from netrt.model.container import ProcessSpec, Sandbox
+from netrt.model.port import PortMapping, parse_port
+
+_CAPABILITY = re.compile(r"[A-Z_]{1,40}\Z")
+DEFAULT_MODES = ("", "default", "bridge")
+
+
+class BindingBody(Body, frozen=True, kw_only=True):
+    """One of HostConfig.PortBindings["80/tcp"]."""
+
+    host_ip: str | None = msgspec.field(default=None, name="HostIp")
+    host_port: str | None = None
+
+
+class HostBody(Body, frozen=True, kw_only=True):
+    """HostConfig."""
+
+    network_mode: str | None = None
+    port_bindings: dict[str, list[BindingBody] | None] | None = None
+    auto_remove: bool | None = None
+    cap_add: list[str] | None = None
+    cap_drop: list[str] | None = None
+    readonly_rootfs: bool | None = None
+    dns: list[str] | None = None
+    extra_hosts: list[str] | None = None
+
+
+class NetworkingBody(Body, frozen=True, kw_only=True):
+    """NetworkingConfig."""
+
+    endpoints_config: dict[str, EndpointBody | None] | None = None
+
+
+class NetrtBody(Body, frozen=True, kw_only=True):
+    """What Docker has no field for: ports as `-p` has them, and a namespace to adopt, by its path or by a process in it."""
+
+    ports: list[str] | None = None
+    netns_path: str | None = None
+    pid: int | None = None
+
+
+class ContainerBody(Body, frozen=True, kw_only=True):
+    """POST /containers/create."""
+
+    hostname: str | None = None
+    entrypoint: str | list[str] | None = None
+    cmd: str | list[str] | None = None
+    env: list[str] | None = None
+    labels: dict[str, str] | None = None
+    working_dir: str | None = None
+    host_config: HostBody | None = None
+    networking_config: NetworkingBody | None = None
+    netrt: NetrtBody | None = None
+
+
+def adopted_path(body: ContainerBody) -> str:
+    """The path of the namespace that shall be adopted, or empty. Raises Invalid."""
+    asked = body.netrt or NetrtBody()
+    if not asked.pid:
+        return asked.netns_path or ""
+    if asked.netns_path:
+        raise Invalid("fields Netrt.NetnsPath and Netrt.Pid exclude each other", hint="give one of them")
+    if not 1 <= asked.pid < 1 << 22:
+        raise Invalid(f"field Netrt.Pid: {asked.pid} is no process id")
+    return f"/proc/{asked.pid}/ns/net"
+
+
+def create_container(
+    body: ContainerBody, *, identifier: str, name: str, generated_name: str, adopt: Sandbox | None, publish_address: str
+) -> CreateContainer:
+    """`publish_address` is the host address of ports that name none (empty: all addresses). Raises Invalid."""
+    host = body.host_config or HostBody()
+    networking = body.networking_config or NetworkingBody()
+    mode, endpoints = _networks(host.network_mode or "", networking.endpoints_config or {})
+    ports = (*_bindings(host.port_bindings or {}), *map(parse_port, (body.netrt and body.netrt.ports) or ()))
+    return CreateContainer(
+        id=identifier,
+        name=name.removeprefix("/"),
+        generated_name=generated_name,
+        hostname=body.hostname or "",
+        network_mode=mode,
+        endpoints=endpoints,
+        ports=tuple(p if p.host_ip else msgspec.structs.replace(p, host_ip=publish_address) for p in ports),
+        labels=body.labels or {},
+        process=_process(body, host),
+        adopt=adopt,
+    )
+
+
+def _networks(mode: str, asked: Mapping[str, EndpointBody | None]) -> tuple[str, tuple[Endpoint, ...]]:
+    """The network mode and the endpoints in the order of attaching: the one that the mode names is the first."""
+    names = list(asked)
+    if mode in DEFAULT_MODES and names:
+        mode = names[0]
+    elif mode in DEFAULT_MODES:
+        return "default", ()
+    if mode not in ("none", "host") and not mode.startswith("container:"):
+        names = [mode, *(name for name in names if name != mode)]
+    return mode, tuple(endpoint(name, asked.get(name)) for name in names)
+
+
+def _bindings(asked: Mapping[str, list[BindingBody] | None]) -> Iterator[PortMapping]:
+    for port, bindings in asked.items():
+        for binding in bindings or ():
+            ip = binding.host_ip or ""
+            text = f"[{ip}]" if ":" in ip else ip
+            host_port = "" if binding.host_port in (None, "", "0") else binding.host_port
+            yield parse_port(f"{text}:{host_port}:{port}" if ip else f"{host_port}:{port}" if host_port else port)
+
+
+def _process(body: ContainerBody, host: HostBody) -> ProcessSpec | None:
+    command = (*_words(body.entrypoint), *_words(body.cmd))
+    if not command:
+        unsupported("HostConfig.AutoRemove", host.auto_remove)
+        return None
+    env = tuple(body.env or ())
+    for text in env:
+        if "=" not in text[1:]:
+            raise Invalid(f"field Env: {text[:60]!r} is not KEY=VALUE")
+    cwd = body.working_dir or "/"
+    if not cwd.startswith("/"):
+        raise Invalid(f"field WorkingDir: {cwd[:60]!r} is not an absolute path")
+    for field, texts in (("Cmd", command), ("Env", env), ("WorkingDir", (cwd,))):
+        if any("\0" in text for text in texts):
+            raise Invalid(f"field {field} has a NUL character in it")
+    return ProcessSpec(
+        command=command,
+        env=env,
+        cwd=cwd,
+        cap_add=_capabilities("CapAdd", host.cap_add),
+        cap_drop=_capabilities("CapDrop", host.cap_drop),
+        read_only=bool(host.readonly_rootfs),
+        auto_remove=bool(host.auto_remove),
+        dns=tuple(host.dns or ()),
+        extra_hosts=tuple(host.extra_hosts or ()),
+    )
+
+
+def _words(value: str | list[str] | None) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) and value else tuple(value or ())
+
+
+def _capabilities(field: str, names: list[str] | None) -> tuple[str, ...]:
+    plain = tuple(name.upper().removeprefix("CAP_") for name in names or ())
+    for name in plain:
+        if not _CAPABILITY.match(name):
+            raise Invalid(f"field {field}: {name[:40]!r} is no capability", hint="as in NET_ADMIN, or ALL")
+    return plain
+
+
+def decode_container(body: bytes) -> ContainerBody:
+    """Raises Invalid."""
+    return decode(ContainerBody, body)

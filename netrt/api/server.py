@@ -1,0 +1,144 @@
+"""The HTTP server on the unix socket.
+
+Rule 1: whoever asks is root, has our own user id, or is in the group; the kernel says who it is (SO_PEERCRED, SO_PEERGROUPS).
+Rule 2: errors are mapped to statuses by their class, here and nowhere else. Rule 3: every path is there twice, with Docker's
+`/v1.NN` before it and without; both are the same."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from netrt.api.answer import Api, Handler, Route, answer
+from netrt.api.routes import containers, networks, processes, streams, system
+from netrt.api.schema.body import LIMIT
+from netrt.errors import (
+    Conflict,
+    Exhausted,
+    Exists,
+    InUse,
+    Invalid,
+    KernelRefused,
+    NetrtError,
+    NotFound,
+    Residue,
+    Unavailable,
+)
+
+log = logging.getLogger("netrt.api")
+
+ROUTES: tuple[Route, ...] = (
+    *system.ROUTES,
+    *networks.ROUTES,
+    *containers.ROUTES,
+    *processes.ROUTES,
+    *streams.ROUTES,
+)
+STATUS: dict[type[NetrtError], int] = {
+    Invalid: 400,
+    NotFound: 404,
+    InUse: 409,
+    Exists: 409,
+    Conflict: 409,
+    Exhausted: 409,
+    Unavailable: 503,
+    KernelRefused: 500,
+    Residue: 500,
+}
+_SO_PEERGROUPS = 59  # asm-generic/socket.h; the socket module does not have it
+_HEADERS = {"Api-Version": system.API_VERSION, "Server": "netrt"}
+_IDLE = 3600.0
+
+
+async def serve(api: Api, listener: socket.socket, group: int | None) -> web.AppRunner:
+    """Answer at a listening unix socket until `cleanup()` of what is returned, which lets open requests finish. Members of
+    `group` (a number) may ask too."""
+    app = web.Application(client_max_size=LIMIT)
+    for method, path, handler in ROUTES:
+        bound = _bound(api, path, handler, group)
+        for place in (path, r"/{version:v\d+\.\d+}" + path):
+            app.router.add_route(method, place, bound)
+    app.router.add_route("HEAD", "/_ping", _bound(api, "/_ping", system.ping, group))
+    app.router.add_route("HEAD", r"/{version:v\d+\.\d+}/_ping", _bound(api, "/_ping", system.ping, group))
+    app.router.add_route("*", "/{path:.*}", _bound(api, "", _no_page, group))
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, keepalive_timeout=_IDLE)
+    await runner.setup()
+    await web.SockSite(runner, listener).start()
+    return runner
+
+
+async def _no_page(api: Api, request: web.Request) -> web.StreamResponse:
+    raise NotFound(f"page not found: {request.method} {request.path[:80]}")
+
+
+def _bound(
+    api: Api, path: str, handler: Handler, group: int | None
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The handler as aiohttp calls it: who may not ask is refused, errors become answers."""
+
+    async def answered(request: web.Request) -> web.StreamResponse:
+        began = time.perf_counter()
+        try:
+            assert request.transport is not None
+            check_peer(request.transport.get_extra_info("socket"), group)
+            response = await handler(api, request)
+        except NetrtError as error:
+            response = error_answer(error, path)
+        except web.HTTPRequestEntityTooLarge:
+            response = error_answer(Invalid(f"request body is larger than {LIMIT >> 20} MiB"), path)
+        except Exception as error:
+            log.exception("%s %s failed", request.method, request.path)
+            response = error_answer(KernelRefused(f"internal error: {error!r}", hint="see the daemon's log"), path)
+        if not response.prepared:
+            response.headers.update(_HEADERS)
+        log.debug(
+            "%s %s: %d, %.1f ms",
+            request.method,
+            request.raw_path,
+            response.status,
+            (time.perf_counter() - began) * 1000,
+        )
+        return response
+
+    return answered
+
+
+def error_answer(error: NetrtError, path: str) -> web.Response:
+    """Docker's `message`, and under `Netrt` what our client makes the same error of."""
+    kind = next(kind for kind in type(error).__mro__ if kind in STATUS or kind is NetrtError)
+    status = STATUS.get(kind, 400)
+    if kind is InUse and path.startswith("/networks"):
+        status = 403  # as Docker has it for a network that is in use
+    if isinstance(error, Refused):
+        status = 403
+    more = {"Error": type(error).__name__, "Message": error.message, "Hint": error.hint, "Retry": error.retry}
+    exit_status = getattr(error, "status", None)
+    if exit_status is not None:
+        more["ExitStatus"] = exit_status
+    return answer({"message": str(error), "Netrt": more}, status)
+
+
+class Refused(Unavailable):
+    """Whoever asks may not."""
+
+
+def check_peer(peer: socket.socket, group: int | None) -> None:
+    """Raises Refused for whoever is neither root, nor our own user, nor in the group."""
+    _, user, main_group = struct.unpack("iII", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    if user in (0, os.geteuid()) or (group is not None and (main_group == group or group in _more_groups(peer))):
+        return
+    raise Refused(f"user {user} may not use netrt", hint="be root or a member of the daemon's group")
+
+
+def _more_groups(peer: socket.socket) -> tuple[int, ...]:
+    try:
+        packed = peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 1024)
+    except OSError:  # in more groups than fit
+        return ()
+    return struct.unpack(f"{len(packed) // 4}I", packed)

@@ -1,0 +1,1 @@
+"""netrtd: the process that owns the engine, serves the API, and watches what runs in containers."""

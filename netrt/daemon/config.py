@@ -1,0 +1,75 @@
+"""The configuration file, `/etc/netrt/netrt.toml`. All of it is optional:
+
+group = "netrt"                 # members may use the socket
+log_level = "info"              # debug, info, warning, error
+publish_address = "127.0.0.1"   # host address of published ports that name none; without it all addresses
+ula = "fd12:3456:789a::/48"     # where IPv6 networks are cut from; without it a random one, made once
+pools = [                       # where networks are cut from; without it the private ranges, in /24
+  { cidr = "10.64.0.0/12", size = 24 },
+]
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Literal
+
+import msgspec
+
+from netrt.errors import Invalid
+from netrt.ipam.pools import DEFAULT, Pool, Pools
+from netrt.model.address import parse_ip
+
+
+class PoolEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of `pools`."""
+
+    cidr: str
+    size: int
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the file says, with the defaults for what it does not. Raises Invalid when made."""
+
+    group: str = "netrt"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    publish_address: str = ""
+    ula: str = ""
+    pools: tuple[PoolEntry, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.publish_address:
+            parse_ip("publish_address", self.publish_address)
+        self.address_pools(DEFAULT.ula)
+
+    def address_pools(self, ula: str) -> Pools:
+        """The pools; `ula` is the host's own prefix, for where none is configured."""
+        pools = tuple(Pool(cidr=entry.cidr, size=entry.size) for entry in self.pools)
+        return Pools(pools=pools or DEFAULT.pools, ula=self.ula or ula)
+
+
+def read_config(path: str) -> Config:
+    """The configuration at `path`; the defaults where there is no such file. Raises Invalid, which names the file."""
+    try:
+        with open(path, "rb") as file:
+            return msgspec.convert(tomllib.load(file), Config)
+    except FileNotFoundError:
+        return Config()
+    except OSError as error:
+        raise Invalid(f"{path} cannot be read: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise Invalid(f"{path} is not TOML: {error}") from None
+    except msgspec.ValidationError as error:
+        raise _explained(path, str(error)) from None
+    except Invalid as error:
+        raise Invalid(f"{path}: {error.message}", hint=error.hint) from None
+
+
+def _explained(path: str, problem: str) -> Invalid:
+    unknown = re.search(r"unknown field `(.*?)`(?: - at `\$\.?(.*)`)?", problem)
+    if unknown:
+        kind, where = (PoolEntry, f" in {unknown[2]}") if unknown[2] else (Config, "")
+        known = ", ".join(field.name for field in msgspec.structs.fields(kind))
+        return Invalid(f"{path}: unknown key {unknown[1]!r}{where}", hint=f"known: {known}")
+    return Invalid(f"{path}: " + problem.replace("`", "").replace("$.", "").replace("Expected", "expected"))

@@ -1,0 +1,39 @@
+"""What follows each commit: the files of the containers that it touched, then everybody who listens."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Sequence
+
+from netrt.launch.files import HostFiles, refresh
+from netrt.model.decision import Event
+from netrt.model.state import State
+from netrt.paths import Paths
+
+log = logging.getLogger("netrt.publisher")
+
+
+class Publisher:
+    """Called on the engine's thread; `tell` passes a commit on to the event loop."""
+
+    def __init__(self, paths: Paths, tell: Callable[[State, State, Sequence[Event]], object]) -> None:
+        self._paths = paths
+        self._tell = tell
+
+    def committed(self, before: State, after: State, events: Sequence[Event]) -> None:
+        """Write files and tell listeners. The commit stands whatever happens here: what fails is logged."""
+        if before.containers is not after.containers or before.attachments is not after.attachments:
+            self._files(before, after)
+        self._tell(before, after, events)
+
+    def _files(self, before: State, after: State) -> None:
+        try:
+            refresh(self._paths, before, after, HostFiles.read())
+        except OSError as error:
+            log.error("files of containers cannot be written: %s", error)
+        for container_id in before.containers.keys() - after.containers.keys():
+            for path in (self._paths.log(container_id), f"{self._paths.log(container_id)}.1"):
+                with contextlib.suppress(OSError):
+                    os.unlink(path)

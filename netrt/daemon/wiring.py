@@ -1,0 +1,92 @@
+"""The only place that names the concrete kernel, store and publisher: here a daemon is put together, run and taken apart."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from ipaddress import IPv6Address
+
+from netrt.api.answer import Api
+from netrt.api.hub import Hub
+from netrt.api.server import serve
+from netrt.daemon.config import Config
+from netrt.daemon.publisher import Publisher
+from netrt.daemon.sockets import group_number, inherited, listening, notify_service_manager
+from netrt.daemon.watch import Watch
+from netrt.decide.networks import initial_state
+from netrt.engine.engine import Engine
+from netrt.kernel.kernel import LinuxKernel
+from netrt.kernel.netns import identify
+from netrt.model.container import Sandbox
+from netrt.model.decision import Event
+from netrt.model.state import State
+from netrt.paths import Paths
+from netrt.store.local import LocalStore
+
+log = logging.getLogger("netrt.daemon")
+
+
+def new_ula() -> str:
+    """A random /48 for this host's own use (RFC 4193 section 3.2)."""
+    prefix = b"\xfd" + secrets.token_bytes(5) + bytes(10)
+    return f"{IPv6Address(prefix)}/48"
+
+
+def adopt(path: str) -> Sandbox:
+    """The namespace that somebody else made. Raises Invalid where there is none at `path`."""
+    return Sandbox(path=path, owned=False, inode=identify(path))
+
+
+@contextlib.asynccontextmanager
+async def running(paths: Paths, config: Config) -> AsyncIterator[Api]:
+    """The engine at work: the kernel is what the State says, and what runs is watched. Raises NetrtError."""
+    loop = asyncio.get_running_loop()
+    hub = Hub()
+
+    def tell(before: State, after: State, events: Sequence[Event]) -> None:
+        loop.call_soon_threadsafe(hub.tell, before, after, events)
+
+    store = LocalStore(paths.database)
+    if not store.load().networks:
+        store.save(State(), initial_state(time.time_ns()))
+    pools = config.address_pools(store.once("ula", new_ula))
+    engine = Engine(LinuxKernel(paths), store, Publisher(paths, tell), pools)
+    api = Api(engine=engine, hub=hub, paths=paths, adopt=adopt, publish_address=config.publish_address)
+    await asyncio.to_thread(engine.start)
+    watch = Watch(api)
+    hub.watch(watch.committed)
+    watch.begin(engine.state)
+    try:
+        yield api
+    finally:
+        watch.close()
+        await asyncio.to_thread(engine.close)
+
+
+async def run(paths: Paths, config: Config, ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT; then finish what was asked, and leave everything in the kernel as it is. `ready` is called
+    when requests are answered. Raises NetrtError."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    group = group_number(config.group)
+    async with running(paths, config) as api:
+        handed = inherited()
+        server = await serve(api, handed or listening(paths.socket, group), group)
+        ready()
+        notify_service_manager("READY=1")
+        log.info("serving %s at %s", paths.lib, paths.socket)
+        await stop.wait()
+        log.info("stopping; containers and their traffic go on")
+        notify_service_manager("STOPPING=1")
+        if handed is None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(paths.socket)
+        api.hub.close()
+        await server.cleanup()

@@ -1,0 +1,245 @@
+"""Processes of containers as the daemon sees them, with real processes in the place of containers'."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netrt.api.client import Client
+from netrt.api.process import opened, start_ticks
+from netrt.errors import Conflict, InUse, Invalid, NetrtError, NotFound
+from netrt.model.container import ProcessState
+from tests.unit.api.conftest import Desk
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(["sleep", "600"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+STUBBORN = "trap '' TERM; echo; while :; do read line; done"
+
+
+@pytest.fixture
+def stubborn() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(["sh", "-c", STUBBORN], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def run(desk: Desk, process: subprocess.Popen[bytes], **options: Any) -> Future[int]:
+    """Make container `job`, report the process as its own, and report its end when it comes."""
+    made = desk.client.create_container("job", ["sleep", "600"], networks=["none"], **options)
+    report(desk.client, made, process.pid)
+    reaped: Future[int] = Future()
+
+    def reap() -> None:
+        status = process.wait()
+        code = status if status >= 0 else 128 - status
+        try:
+            with Client(socket=desk.paths.socket) as client:
+                client.request("POST", f"/netrt/containers/{made}/exited", body={"ExitCode": code})
+        except NetrtError as error:
+            reaped.set_exception(error)
+        else:
+            reaped.set_result(code)
+
+    threading.Thread(target=reap).start()
+    return reaped
+
+
+def report(client: Client, container: str, pid: int) -> None:
+    body = {"Pid": pid, "StartTicks": start_ticks(pid)}
+    client.request("POST", f"/netrt/containers/{container}/started", body=body)
+
+
+def state_of(client: Client) -> dict[str, Any]:
+    found: dict[str, Any] = client.container("job")["State"]
+    return found
+
+
+def test_a_run_from_start_to_end(desk: Desk, sleeper: subprocess.Popen[bytes]) -> None:
+    client = desk.client
+    reaped = run(desk, sleeper)
+    running = state_of(client)
+    assert (running["Status"], running["Pid"]) == ("running", sleeper.pid)
+    assert [entry["State"] for entry in client.containers()] == ["running"]
+    with pytest.raises(InUse, match=f"running already .pid {sleeper.pid}"):
+        report(client, "job", sleeper.pid)
+    with pytest.raises(InUse, match="is running"):
+        client.remove_container("job")
+    client.stop("job")
+    assert reaped.result(5) == 128 + signal.SIGTERM
+    over = state_of(client)
+    assert (over["Status"], over["Running"], over["Pid"], over["ExitCode"]) == ("exited", False, 0, 143)
+    assert over["StartedAt"] == running["StartedAt"] <= over["FinishedAt"]
+    assert client.containers(every=True)[0]["Status"].startswith("Exited (143) ")
+    assert client.stop("job") == ""
+    client.remove_container("job")
+
+
+def test_stop_kills_what_does_not_end(desk: Desk, stubborn: subprocess.Popen[bytes]) -> None:
+    reaped = run(desk, stubborn)
+    desk.client.stop("job", timeout=0)
+    assert reaped.result(5) == 128 + signal.SIGKILL
+    assert state_of(desk.client)["ExitCode"] == 137
+
+
+def test_kill_sends_any_signal(desk: Desk, sleeper: subprocess.Popen[bytes]) -> None:
+    reaped = run(desk, sleeper)
+    with pytest.raises(Invalid, match="invalid signal 'NOPE'"):
+        desk.client.kill("job", "NOPE")
+    desk.client.kill("job", "SIGUSR1")
+    assert reaped.result(5) == 128 + signal.SIGUSR1
+    wait_until(lambda: state_of(desk.client)["Status"] == "exited", what="the end to be noted")
+    with pytest.raises(Conflict, match="container job is not running"):
+        desk.client.kill("job")
+
+
+def test_wait_gives_the_exit_status(desk: Desk, sleeper: subprocess.Popen[bytes]) -> None:
+    run(desk, sleeper)
+    with Client(socket=desk.paths.socket) as other:
+        answer: Future[int] = Future()
+        waiting = threading.Thread(target=lambda: answer.set_result(other.wait("job")))
+        waiting.start()
+        assert not answer.done()
+        sleeper.send_signal(signal.SIGINT)
+        assert answer.result(5) == 130
+    assert desk.client.wait("job") == 130
+
+
+def test_wait_for_a_container_that_is_removed_at_its_end(desk: Desk, sleeper: subprocess.Popen[bytes]) -> None:
+    run(desk, sleeper, auto_remove=True)
+    sleeper.terminate()
+    with Client(socket=desk.paths.socket) as other:
+        said = other.request("POST", "/containers/job/wait", query={"condition": "removed"})
+    assert said == {"StatusCode": 143}
+    with pytest.raises(NotFound):
+        desk.client.container("job")
+
+
+def test_remove_with_force_ends_it_first(desk: Desk, stubborn: subprocess.Popen[bytes]) -> None:
+    reaped = run(desk, stubborn)
+    desk.client.create_container("side", networks=["none"])
+    desk.client.remove_container("job", force=True)
+    assert reaped.exception(5) is not None or reaped.result() == 137
+    with pytest.raises(NotFound):
+        desk.client.container("job")
+
+
+def test_remove_with_force_ends_nothing_that_must_stay(desk: Desk, sleeper: subprocess.Popen[bytes]) -> None:
+    run(desk, sleeper)
+    desk.client.create_container("side", networks=["container:job"])
+    with pytest.raises(InUse, match="side"):
+        desk.client.remove_container("job", force=True)
+    assert sleeper.poll() is None
+
+
+def test_an_end_that_nobody_reports_is_noted(desk: Desk, sleeper: subprocess.Popen[bytes]) -> None:
+    made = desk.client.create_container("job", ["sleep", "600"])
+    report(desk.client, made, sleeper.pid)
+    sleeper.kill()
+    sleeper.wait()
+    wait_until(lambda: state_of(desk.client)["Status"] == "exited", what="the end to be noted", timeout=10)
+    assert state_of(desk.client)["ExitCode"] == 255
+    assert state_of(desk.client)["Error"] == "nobody reported how it ended"
+
+
+def test_what_a_supervisor_left_is_read(desk: Desk, sleeper: subprocess.Popen[bytes]) -> None:
+    made = desk.client.create_container("job", ["sleep", "600"])
+    report(desk.client, made, sleeper.pid)
+    left = {"ExitCode": 7, "Error": "", "FinishedAt": "2200-01-01T00:00:00.000000000Z"}
+    Path(desk.paths.container(made), "exit.json").write_text(json.dumps(left))
+    sleeper.kill()
+    sleeper.wait()
+    wait_until(lambda: state_of(desk.client)["Status"] == "exited", what="the end to be noted", timeout=10)
+    assert state_of(desk.client)["ExitCode"] == 7
+    assert state_of(desk.client)["FinishedAt"] == left["FinishedAt"]
+    assert not Path(desk.paths.container(made), "exit.json").exists()
+
+
+def test_a_report_of_the_end_of_what_still_runs_is_refused(desk: Desk, sleeper: subprocess.Popen[bytes]) -> None:
+    made = desk.client.create_container("job", ["sleep", "600"])
+    report(desk.client, made, sleeper.pid)
+    with pytest.raises(Conflict, match=f"process {sleeper.pid} of container job still runs"):
+        desk.client.request("POST", f"/netrt/containers/{made}/exited", body={"ExitCode": 0})
+
+
+def test_a_command_that_could_not_be_started(desk: Desk) -> None:
+    desk.client.create_container("job", ["nope"])
+    desk.client.request("POST", "/netrt/containers/job/exited", body={"ExitCode": 127, "Error": "no such file"})
+    state = state_of(desk.client)
+    assert (state["Status"], state["ExitCode"], state["Error"]) == ("created", 127, "no such file")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("started", {"Pid": 0, "StartTicks": 1}, "not those of a process"),
+        ("started", {"Pid": "1", "StartTicks": 1}, "field Pid: expected int, got str"),
+        ("started", {}, "missing required field"),
+        ("exited", {"ExitCode": 256}, "256 is not 0 to 255"),
+    ],
+)
+def test_bad_reports(client: Client, path: str, body: dict[str, Any], words: str) -> None:
+    client.create_container("job", ["true"])
+    with pytest.raises(Invalid, match=words):
+        client.request("POST", f"/netrt/containers/job/{path}", body=body)
+
+
+def test_launch_object_says_all_that_is_needed(desk: Desk) -> None:
+    made = desk.client.create_container("job", ["sh", "-c", "true"], env={"A": "1"}, cwd="/srv", networks=["none"])
+    assert desk.client.request("GET", "/netrt/containers/job/launch") == {
+        "Id": made,
+        "Name": "job",
+        "Netns": "/run/netns/netrt-job",
+        "Hostname": made[:12],
+        "Directory": desk.paths.container(made),
+        "Command": ["sh", "-c", "true"],
+        "Env": ["A=1"],
+        "Cwd": "/srv",
+        "CapAdd": [],
+        "CapDrop": [],
+        "ReadOnly": False,
+        "AutoRemove": False,
+        "Log": desk.paths.log(made),
+        "Socket": desk.paths.socket,
+        "Pid": 0,
+        "StartTicks": 0,
+    }
+
+
+def test_plans_of_processes(desk: Desk, sleeper: subprocess.Popen[bytes]) -> None:
+    desk.client.create_container("new", ["echo", "a b"])
+    assert desk.client.start("new", dry_run=True) == "start echo 'a b' in new"
+    run(desk, sleeper)
+    assert f"SIGTERM to process {sleeper.pid}" in desk.client.stop("job", dry_run=True)
+    assert f"SIGHUP to process {sleeper.pid}" in desk.client.kill("job", "HUP", dry_run=True)
+    assert sleeper.poll() is None
+
+
+def test_another_process_of_that_number_is_not_meant() -> None:
+    ticks = start_ticks(os.getpid())
+    for state, meant in (
+        (ProcessState(pid=os.getpid(), start_ticks=ticks), True),
+        (ProcessState(pid=os.getpid(), start_ticks=ticks + 1), False),
+        (ProcessState(), False),
+    ):
+        with opened(state) as descriptor:
+            assert (descriptor is not None) is meant
