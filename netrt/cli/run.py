@@ -1,0 +1,96 @@
+"""`netrt run` and `netrt start`.
+
+In the foreground the command line itself starts the process, so that terminal, streams and signals are simply inherited, and
+ends with its exit status; `-d` and `start` leave that to the daemon. Exit statuses are those of `docker run`: 125 netrt failed,
+126 the command cannot be run, 127 there is no such command, else the command's own, 128 + N where signal N ended it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import Any
+
+import click
+
+from netrt.cli import options
+from netrt.cli.report import for_each, report
+from netrt.cli.session import Session, say
+from netrt.errors import Invalid, NetrtError
+
+
+@click.command(cls=options.DockerCommand, context_settings=options.RUN_CONTEXT)
+@options.container_options
+@click.option("-d", "--detach", is_flag=True, help="run in the background, print the id, keep the output for `logs`")
+@click.option("-i", "--interactive", is_flag=True, help="accepted: in the foreground the input is always passed on")
+@click.option("-t", "--tty", is_flag=True, help="accepted: in the foreground the terminal is always passed on")
+@options.dry_run_option
+@click.argument("command", nargs=-1, required=True)
+@click.pass_obj
+def run(
+    session: Session,
+    /,
+    detach: bool,
+    interactive: bool,
+    tty: bool,
+    dry_run: bool,
+    command: tuple[str, ...],
+    **asked: Any,
+) -> int:
+    """Create a container and run a command of this host in it."""
+    from netrt.cli.wishes import container_wishes
+    from netrt.launch.program import OWN_FAILURE, NotStarted
+
+    try:
+        wishes = container_wishes(**asked, command=command)
+        if not detach and not dry_run and os.geteuid() != 0:
+            raise Invalid("running in the foreground needs root", hint="members of group netrt can use -d")
+        made = session.client.create_container(**wishes, dry_run=dry_run)
+        if dry_run:
+            say(made, dry_run=True)
+            say(f"start {shlex.join(command)}")
+            return 0
+        if not detach:
+            return _foreground(session, made)
+        session.client.start(made)
+        say(made)
+        return 0
+    except NetrtError as error:
+        report(str(error))
+        return error.status if isinstance(error, NotStarted) else OWN_FAILURE
+
+
+def _foreground(session: Session, container: str) -> int:
+    """Start the command here and stay until it ends. Returns its exit status. Raises NetrtError where it could not start."""
+    from netrt.launch.foreground import hold_signals, wait
+    from netrt.launch.launch import Launch
+    from netrt.launch.program import OWN_FAILURE, NotStarted
+    from netrt.launch.report import Refused, let_go, tell_end
+    from netrt.launch.start import start_first
+
+    launch = Launch(session.client.request("GET", f"/netrt/containers/{container}/launch"))
+    try:
+        child = start_first(launch, terminal=os.environ.get("TERM") or "xterm")
+        hold_signals()
+        let_go(child, launch)
+    except Refused:
+        raise
+    except NetrtError as error:
+        tell_end(launch, error.status if isinstance(error, NotStarted) else OWN_FAILURE, str(error))
+        raise
+    status = wait(child.pid)
+    tell_end(launch, status)
+    return status
+
+
+@click.command()
+@options.dry_run_option
+@options.containers_argument
+@click.pass_obj
+def start(session: Session, names: tuple[str, ...], dry_run: bool) -> None:
+    """Start containers again, in the background, and print their names."""
+
+    def act(name: str) -> None:
+        plan = session.client.start(name, dry_run=dry_run)
+        say(plan if dry_run else name, dry_run=dry_run)
+
+    for_each(names, act)
