@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 from tests.host import Host
@@ -38,7 +37,7 @@ def _links(host: Host, *where: str) -> Any:
 
 
 def snapshot(host: Host) -> dict[str, Any]:
-    """Links, addresses and routes of the host and of each named namespace, all nftables rules, and forwarding switches."""
+    """Links, addresses and routes of the host and of each named namespace, and all nftables rules."""
     names = sorted(os.listdir("/run/netns"))
     taken: dict[str, Any] = {"namespaces": names}
     for name in ["", *names]:
@@ -49,8 +48,6 @@ def snapshot(host: Host) -> dict[str, Any]:
             kept = [r for r in json.loads(routes or "[]") if not str(r.get("dst", "")).startswith(("fe80", "ff00"))]
             taken[f"routes {version} {name}"] = _still(kept)
     taken["nft"] = host.run("nft", "-s", "list", "ruleset").stdout
-    for switch in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
-        taken[switch] = Path("/proc/sys/net", switch).read_text()
     return taken
 
 

@@ -41,7 +41,7 @@ MODES: dict[Mode, ModeRules] = {
 def compile_host(state: State, facts: HostFacts, touched: Touched | None = None) -> HostState:
     """All kernel objects, or those of the touched networks and containers that are still in `state`.
 
-    The nftables skeleton is always among them while there is a network that needs it.
+    The nftables skeleton is always among them while it is needed.
     """
     networks = state.networks if touched is None else sorted(touched.networks & state.networks.keys())
     containers = state.containers if touched is None else sorted(touched.containers & state.containers.keys())
@@ -53,7 +53,9 @@ def compile_host(state: State, facts: HostFacts, touched: Touched | None = None)
 
 
 def _skeleton(state: State, facts: HostFacts) -> Iterator[Object]:
-    if any(network.mode is Mode.BRIDGE for network in state.networks.values()):
+    """Needed while there is a bridge network; and until the next boot where forwarding was turned on for one, for the guard in it
+    keeps the host from being a router."""
+    if facts.opened or any(network.mode is Mode.BRIDGE for network in state.networks.values()):
         yield skeleton(facts.raised)
 
 

@@ -21,10 +21,11 @@ class Listener:
 class HostFacts:
     """`mtu` of the route to the outside (1500 where there is none); `routes`: destinations (CIDR, no defaults) of all routes
     and addresses of the host that are not ours; `addresses`: all its own addresses, without prefix; `raised`: the families (4, 6)
-    whose forwarding is off, or was turned on by us since boot."""
+    whose forwarding is off, or was turned on by us since boot; `opened`: those of them that forward now."""
 
     mtu: int = 1500
     routes: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     raised: frozenset[int] = frozenset()
+    opened: frozenset[int] = frozenset()
     listeners: tuple[Listener, ...] = ()

@@ -56,13 +56,13 @@ def converge(kernel: Kernel, change: Change) -> tuple[Op, ...]:
     except KernelRefused as refusal:
         refusal.hint = refusal.hint or "nothing was changed"
         broken = _broken_elsewhere(kernel, change)
-        converge_whole(kernel, change.before, change.facts)
+        converge_whole(kernel, change.before, kernel.facts(fresh=True))
         if not broken:
             raise
     try:
         return _apply(kernel, planned(kernel, change))
     except KernelRefused:
-        converge_whole(kernel, change.before, change.facts)
+        converge_whole(kernel, change.before, kernel.facts(fresh=True))
         raise
 
 

@@ -192,7 +192,7 @@ class Engine:
             self._store.save(before, after)
         except Unavailable:
             if acts:
-                converge_whole(self._kernel, before, known)
+                converge_whole(self._kernel, before, self._kernel.facts(fresh=True))
             raise
         self._state = after
         self._publisher.committed(before, after, decision.events)

@@ -16,6 +16,7 @@ from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.objects import MARK, ROUTE_PROTOCOL, LinkKind
 from netrt.kernel import links, routes
 from netrt.kernel.netlink import Netlink
+from netrt.kernel.sysctl import Forwarding
 from netrt.kernel.routes import SeenAddress, SeenRoute
 from netrt.model.address import host_of, prefix_of
 
@@ -30,7 +31,7 @@ _LOCAL = rt_type["local"]
 _SPOKEN_FOR = frozenset(rt_type[name] for name in ("unicast", "local", "blackhole", "unreachable", "prohibit", "throw"))
 
 
-def gather(netlink: Netlink, raised: frozenset[int]) -> HostFacts:
+def gather(netlink: Netlink, forwarding: Forwarding) -> HostFacts:
     """The facts of the namespace of this socket, without listeners. Raises OSError, KernelRefused."""
     ours = _own_bridges(netlink)
     addresses = [routes.read_address(message) for message in netlink.dump(routes.get_addresses())]
@@ -40,7 +41,8 @@ def gather(netlink: Netlink, raised: frozenset[int]) -> HostFacts:
         mtu=_mtu(netlink),
         routes=tuple(sorted(taken, key=_order)),
         addresses=tuple(sorted({host_of(a.address) for a in addresses}, key=_order)),
-        raised=raised,
+        raised=forwarding.raised(),
+        opened=forwarding.opened(),
     )
 
 

@@ -53,7 +53,7 @@ class LinuxKernel:
         their owners are looked up only when both are asked for. Raises KernelRefused."""
         try:
             if fresh or self._facts is None:
-                self._facts = gather(self._netlink, self._forwarding.raised())
+                self._facts = gather(self._netlink, self._forwarding)
             return replace(self._facts, listeners=read_listeners(owners=fresh)) if listeners else self._facts
         except OSError as error:
             raise _unreadable(error) from error
@@ -101,6 +101,7 @@ class LinuxKernel:
         for family, name in FORWARDING.items():
             if isinstance(op, ops.SetSysctl) and op.sysctl.name == name and op.sysctl.value != "0":
                 self._forwarding.about_to_raise(family)
+                self._facts = None
 
     def _beside(self, op: BesideOp, sandboxes: Sandboxes) -> None:
         """Do what is not about links. Raises OSError, KernelRefused."""

@@ -71,6 +71,13 @@ class Forwarding:
         noted = self._noted()
         return frozenset(f for f, name in FORWARDING.items() if read(name) in ("0", None) or self._line(f) in noted)
 
+    def opened(self) -> frozenset[int]:
+        """The families (4, 6) whose forwarding is on because we turned it on since boot."""
+        noted = self._noted()
+        return frozenset(
+            f for f, name in FORWARDING.items() if read(name) not in ("0", None) and self._line(f) in noted
+        )
+
     def about_to_raise(self, family: int) -> None:
         """Note it, if forwarding of this family is off; and keep the host's own IPv6 routes.
 
