@@ -11,8 +11,8 @@ from netrt.cli.lazy import CONTEXT, LazyGroup
 from netrt.cli.session import Session, remove_each, say
 
 VERBS = {
-    "create": ("netrt.cli.container:create", "Create a container without starting it, or adopt a namespace"),
-    "run": ("netrt.cli.run:run", "Create and start a container"),
+    "create": ("netrt.cli.container:create", "Create a container without starting it"),
+    "run": ("netrt.cli.run:run", "Create a container and run a command of this host in it"),
     "exec": ("netrt.cli.execute:execute", "Run a command inside a container"),
     "ls": ("netrt.cli.container:ls", "List containers"),
     "start": ("netrt.cli.run:start", "Start containers again"),
@@ -21,7 +21,7 @@ VERBS = {
     "rename": ("netrt.cli.container:rename", "Give a container another name"),
     "logs": ("netrt.cli.execute:logs", "Show what a container printed"),
     "port": ("netrt.cli.container:port", "List the published ports of a container"),
-    "inspect": ("netrt.cli.container:inspect", "Show containers as JSON"),
+    "inspect": ("netrt.cli.container:inspect", "Show containers as a JSON list"),
 }
 
 

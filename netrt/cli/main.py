@@ -18,7 +18,7 @@ from netrt.errors import NetrtError
 from netrt.paths import ROOT_VARIABLE
 
 VERBS = {
-    "run": ("netrt.cli.run:run", "Create and start a container"),
+    "run": ("netrt.cli.run:run", "Create a container and run a command of this host in it"),
     "exec": ("netrt.cli.execute:execute", "Run a command inside a container"),
     "ps": ("netrt.cli.container:ls", "List containers"),
     "start": ("netrt.cli.run:start", "Start containers again"),
@@ -27,7 +27,7 @@ VERBS = {
     "rename": ("netrt.cli.container:rename", "Give a container another name"),
     "logs": ("netrt.cli.execute:logs", "Show what a container printed"),
     "port": ("netrt.cli.container:port", "List the published ports of a container"),
-    "inspect": ("netrt.cli.inspect:inspect", "Show containers and networks as JSON"),
+    "inspect": ("netrt.cli.inspect:inspect", "Show containers and networks as a JSON list"),
     "network": ("netrt.cli.network:network", "Manage networks"),
     "container": ("netrt.cli.container:container", "Manage containers"),
     "events": ("netrt.cli.system:events", "Show what happens, as it happens"),

@@ -251,6 +251,7 @@ def test_adopting_a_namespace(netrt: Netrt, host: Host) -> None:
 
 @pytest.mark.parametrize("path", ["/etc/hostname", "/proc/self/ns/mnt", "/no/such/file", "/dev/null"])
 def test_only_network_namespaces_are_adopted(netrt: Netrt, path: str) -> None:
+    netrt("network", "ls")
     message = netrt.refused("container", "create", "--name", "a", "--netns", path)
     assert path in message
     assert netrt("ps", "-aq") == ""
