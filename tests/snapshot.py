@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from difflib import ndiff
 from typing import Any
 
 from tests.host import Host
@@ -11,7 +12,7 @@ from tests.host import Host
 VOLATILE = {
     "ifindex", "link_index", "link_netnsid", "master_index", "stats", "stats64", "gc_timer", "hello_timer", "tcn_timer",
     "topology_change_timer", "valid_life_time", "preferred_life_time", "num_tx_queues", "num_rx_queues", "ext_filter",
-    "linkmode", "operstate", "flags", "link", "inet6_addr_gen_mode", "promiscuity",
+    "linkmode", "operstate", "flags", "tso_max_size", "tso_max_segs", "link", "inet6_addr_gen_mode", "promiscuity",
 }  # fmt: skip
 
 
@@ -55,6 +56,11 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> str:
     """What differs, for the message of a failed assertion; empty when nothing does."""
     lines = []
     for key in sorted({*before, *after}):
-        if before.get(key) != after.get(key):
-            lines.append(f"{key}:\n  before {before.get(key)}\n  after  {after.get(key)}")
+        old, new = _lines(before.get(key)), _lines(after.get(key))
+        if old != new:
+            lines.append("\n  ".join((f"{key}:", *(line for line in ndiff(old, new) if line[0] in "+-"))))
     return "\n".join(lines)
+
+
+def _lines(taken: Any) -> list[str]:
+    return taken.splitlines() if isinstance(taken, str) else json.dumps(taken, indent=0).splitlines()
