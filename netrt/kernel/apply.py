@@ -11,8 +11,8 @@ import errno
 import os
 import secrets
 import socket
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
+from itertools import groupby, islice
 from typing import assert_never
 
 from netrt.dataplane import ops
@@ -20,7 +20,7 @@ from netrt.dataplane.objects import HOST
 from netrt.errors import Invalid
 from netrt.kernel import links, routes, sysctl
 from netrt.kernel.netlink import Netlink
-from netrt.kernel.netns import open_namespace, run_inside
+from netrt.kernel.netns import enter, open_namespace
 from netrt.kernel.refused import gone, harmless, refused
 from netrt.kernel.wire import Request
 
@@ -81,29 +81,26 @@ class Sandboxes:
         self._path, self._descriptor = HOST, -1
 
 
-def do_inside(path: str, row: Sequence[LinkOp], sandboxes: Sandboxes) -> None:
-    """Do these in a sandbox, on a thread that enters it. What is to be taken away from a sandbox that is gone is gone too.
+def do_inside(todo: Iterable[LinkOp], sandboxes: Sandboxes) -> None:
+    """Do these in their sandboxes, from the calling thread, which enters them one after another.
 
-    Raises KernelRefused."""
-    try:
-        netns = sandboxes.open(path)
-    except Invalid as error:
-        for op in row:
-            if not harmless(op, errno.ENODEV):
-                raise gone(op, error.message) from None
-        return
-
-    def work() -> None:
+    What is to be taken away from a sandbox that is gone is gone too. Raises KernelRefused."""
+    for path, group in groupby(todo, place):
+        row = tuple(group)
+        try:
+            enter(sandboxes.open(path))
+        except Invalid as error:
+            for op in row:
+                if not harmless(op, errno.ENODEV):
+                    raise gone(op, error.message) from None
+            continue
+        except OSError as error:
+            raise refused(row[0], error.errno or 0, "the namespace cannot be entered") from error
         with Netlink() as netlink:
             hands = Hands(netlink, sandboxes)
             for op in row:
                 hands.do(op)
             hands.finish()
-
-    try:
-        run_inside(netns, work)
-    except OSError as error:
-        raise refused(row[0], error.errno or 0, "the namespace cannot be entered") from error
 
 
 class Hands:

@@ -73,11 +73,14 @@ class LinuxKernel:
         """Do these in order. Raises KernelRefused, naming the first that was refused."""
         sandboxes = Sandboxes()
         try:
-            for path, row in groupby(todo, place):
-                if path == HOST:
-                    self._on_host(row, sandboxes)
+            for inside, row in groupby(todo, lambda op: place(op) != HOST):
+                if inside:
+                    within = [op for op in row if isinstance(op, LinkOp)]
+                    netns.on_thread(lambda within=within: do_inside(within, sandboxes))  # type: ignore[misc]
                 else:
-                    do_inside(path, [op for op in row if isinstance(op, LinkOp)], sandboxes)
+                    self._on_host(row, sandboxes)
+        except OSError as error:
+            raise KernelRefused(f"cannot talk to the kernel: {error}", errno=error.errno or 0, retry=True) from error
         finally:
             sandboxes.close()
 

@@ -6,6 +6,7 @@ ends are a pair only where the kernel says so: the host's end tells the other's 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -32,7 +33,7 @@ from netrt.errors import Invalid
 from netrt.kernel import links, routes, sysctl
 from netrt.kernel.links import SeenLink
 from netrt.kernel.netlink import Netlink
-from netrt.kernel.netns import identify, opened, run_inside
+from netrt.kernel.netns import enter, identify, on_thread, opened
 from netrt.kernel.nft import Nft
 
 OWN_NAMES = "nr"
@@ -68,13 +69,9 @@ def observe(scope: Scope, netlink: Netlink, nft: Nft) -> HostState:
     """Look. `netlink` is a socket of the calling thread's namespace, the host's. Raises OSError, KernelRefused."""
     views = _views(scope)
     sights = {HOST: _look(netlink, views.pop(HOST, _View()), everything=scope.everything)}
-    for path, view in views.items():
-        try:
-            with opened(path) as netns:
-                sights[path] = run_inside(netns, lambda view=view: _look_inside(view))  # type: ignore[misc]
-                sights[path].nsid = _nsid(netlink, netns)
-        except Invalid:
-            continue
+    there = {path: view for path, view in views.items() if os.path.exists(path)}
+    if there:
+        sights |= on_thread(lambda: _look_inside(there, netlink))
     seen: list[Object] = [*_pins(scope), *_links(sights, scope)]
     for place, sight in sights.items():
         seen += _inside(place, sight)
@@ -111,9 +108,16 @@ def _views(scope: Scope) -> dict[str, _View]:
 # look
 
 
-def _look_inside(view: _View) -> _Sight:
-    with Netlink() as netlink:
-        return _look(netlink, view)
+def _look_inside(views: Mapping[str, _View], host: Netlink) -> dict[str, _Sight]:
+    """Look in these sandboxes, one after another, from the calling thread. `host` is a socket of the host's namespace."""
+    sights = {}
+    for path, view in views.items():
+        with contextlib.suppress(Invalid), opened(path) as netns:
+            enter(netns)
+            with Netlink() as netlink:
+                sights[path] = _look(netlink, view)
+            sights[path].nsid = _nsid(host, netns)
+    return sights
 
 
 def _look(netlink: Netlink, view: _View, *, everything: bool = False) -> _Sight:

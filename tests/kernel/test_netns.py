@@ -163,4 +163,13 @@ def test_no_other_thread_ever_moves(host: Host) -> None:
         with pytest.raises(ZeroDivisionError):
             netns.run_inside(descriptor, lambda: 1 // 0)
     assert threading.active_count() == threads
-    assert {os.stat(f"/proc/self/task/{task}/ns/net").st_ino for task in os.listdir("/proc/self/task")} == {home}
+    wait_until(lambda: namespaces_of_threads() == {home}, what="the end of the thread that had moved")
+
+
+def namespaces_of_threads() -> set[int]:
+    return {os.stat(f"/proc/self/task/{task}/ns/net").st_ino for task in os.listdir("/proc/self/task")}
+
+
+def test_the_main_thread_never_enters(host: Host) -> None:
+    with netns.opened(host.namespace("theirs")) as descriptor, pytest.raises(AssertionError):
+        netns.enter(descriptor)
