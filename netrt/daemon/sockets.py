@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import grp
 import os
 import socket
 
-from netrt.errors import Conflict, Unavailable
+from netrt.errors import Unavailable
 
 FIRST_INHERITED = 3
 """The number of the first descriptor of socket activation (sd_listen_fds(3))."""
@@ -32,12 +31,23 @@ def inherited() -> socket.socket | None:
     return socket.socket(fileno=FIRST_INHERITED)
 
 
+def check_path(path: str) -> None:
+    """Raises Unavailable where no socket can have this path."""
+    if len(os.fsencode(_making(path))) > LONGEST_PATH:
+        longest = LONGEST_PATH - len(_making(""))
+        raise Unavailable(f"the path of the socket is too long: {path}", hint=f"at most {longest} bytes")
+
+
+def _making(path: str) -> str:
+    """The name under which a socket is made ready."""
+    return f"{path}.new"
+
+
 def listening(path: str, group: int | None) -> socket.socket:
     """Listen at `path`, for root and the group (mode 0660). One that is there already is replaced: who holds the lock is the only
     daemon. It appears under its name when it is ready. Raises Unavailable."""
-    new = f"{path}.new"
-    if len(os.fsencode(new)) > LONGEST_PATH:
-        raise Unavailable(f"the path of the socket is too long: {path}", hint=f"at most {LONGEST_PATH - 4} bytes")
+    check_path(path)
+    new = _making(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         with contextlib.suppress(FileNotFoundError):
@@ -53,8 +63,6 @@ def listening(path: str, group: int | None) -> socket.socket:
         os.rename(new, path)
     except OSError as error:
         listener.close()
-        if error.errno == errno.EISDIR:
-            raise Conflict(f"{path} is a directory") from error
         raise Unavailable(f"cannot listen at {path}: {error.strerror}") from error
     return listener
 

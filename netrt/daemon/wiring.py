@@ -17,7 +17,7 @@ from netrt.api.hub import Hub
 from netrt.api.server import serve
 from netrt.daemon.config import Config
 from netrt.daemon.publisher import Publisher
-from netrt.daemon.sockets import group_number, inherited, listening, notify_service_manager
+from netrt.daemon.sockets import check_path, group_number, inherited, listening, notify_service_manager
 from netrt.daemon.watch import Watch
 from netrt.decide.networks import initial_state
 from netrt.engine.engine import Engine
@@ -72,6 +72,7 @@ async def running(paths: Paths, config: Config) -> AsyncIterator[Api]:
 async def run(paths: Paths, config: Config, ready: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT; then finish what was asked, and leave everything in the kernel as it is. `ready` is called
     when requests are answered. Raises NetrtError."""
+    check_path(paths.socket)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

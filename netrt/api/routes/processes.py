@@ -164,9 +164,14 @@ async def end_process(
 
 
 async def _noted(api: Api, container: Container) -> None:
+    """Wait until the end of the container's process is in the State, and the container gone if that was asked for (`--rm`)."""
+
     def over(state: State) -> bool | None:
         current = state.containers.get(container.id)
-        return True if current is None or current.state.pid != container.state.pid else None
+        if current is not None and current.state.pid == container.state.pid:
+            return None
+        goes = container.process and container.process.auto_remove and not state.members_of(container.id)
+        return None if current is not None and goes else True
 
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(api.hub.until(api.engine.state, over), NOTED_WITHIN)
