@@ -10,7 +10,7 @@ from typing import Any
 from netrt.api.client import Endpoint
 from netrt.errors import Invalid
 from netrt.launch.capabilities import capability_names
-from netrt.launch.files import parse_extra_host
+from netrt.launch.extrahosts import parse_extra_host
 from netrt.model.address import check_mac, parse_ip, parse_network
 from netrt.model.names import check_hostname, check_label, check_name
 from netrt.model.network import DEFAULT_NETWORK, Mode, Subnet, bridge_options

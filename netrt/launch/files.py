@@ -16,14 +16,13 @@ from dataclasses import dataclass, field
 
 from netrt.compile.facing import gateway_attachment
 from netrt.errors import Invalid
+from netrt.launch.extrahosts import HOST_GATEWAY, parse_extra_host
 from netrt.launch.resolver import HOST_FILE, host_resolv_conf, resolv_conf
 from netrt.model.address import host_of, parse_ip
 from netrt.model.container import HOST_SANDBOX, Attachment, Container
-from netrt.model.names import check_name, short_id
+from netrt.model.names import short_id
 from netrt.model.state import State
 from netrt.paths import Paths
-
-HOST_GATEWAY = "host-gateway"
 
 _LOCALHOST = """\
 127.0.0.1\tlocalhost
@@ -49,17 +48,6 @@ class HostFiles:
         """As they are now. What cannot be read counts as empty."""
         hosts = _text_of("/etc/hosts") or _LOCALHOST
         return HostFiles(resolv_conf=_text_of(HOST_FILE), resolvers=host_resolv_conf(), hosts=hosts)
-
-
-def parse_extra_host(text: str) -> tuple[str, str]:
-    """Name and address of one `--add-host NAME:ADDRESS`; the address may be `host-gateway`. Raises Invalid."""
-    name, separator, address = text.partition(":")
-    if not separator:
-        raise Invalid(f"invalid extra host {text[:60]!r}", hint="use NAME:ADDRESS, e.g. db:10.1.0.9 or up:host-gateway")
-    check_name("extra host", name)
-    if address != HOST_GATEWAY:
-        address = str(parse_ip("address of an extra host", address.removeprefix("[").removesuffix("]")))
-    return name, address
 
 
 def hostname_of(container: Container, host: HostFiles) -> str:

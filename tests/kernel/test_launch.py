@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 
 from netrt.launch import isolate
 from tests.host import Host
-from tests.kernel.sandbox import RESOLVER, Sandbox
+from tests.kernel.sandbox import FOREGROUND, RESOLVER, Sandbox
 from tests.namespaces import end_inhabitants
 from tests.waiting import wait_until
 
@@ -264,6 +267,35 @@ def test_a_signal_that_ends_it_is_its_exit_status(box: Sandbox) -> None:
 def test_its_end_ends_all_that_it_started(box: Sandbox) -> None:
     box.sh("setsid sleep 61 < /dev/null > /dev/null 2>&1 & true")
     assert b"sleep\x0061" not in b"".join(p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if p.exists())
+
+
+COUNT_INTERRUPTS = """
+import os, signal
+count = 0
+def interrupted(*_):
+    global count
+    count += 1
+    os.write(1, b"interrupted\\n")
+signal.signal(signal.SIGINT, interrupted)
+print("on", flush=True)
+input()
+print("times:", count, flush=True)
+"""
+
+
+def test_interrupt_from_the_terminal_arrives_once(box: Sandbox) -> None:
+    file = box.file(Command=["python3", "-c", COUNT_INTERRUPTS])
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, FOREGROUND, file])
+    with open(terminal, "r+b", buffering=0) as keyboard:
+        said = b""
+        for word, key in ((b"on", b"\x03"), (b"interrupted", b"\n"), (b"times: 1\r\n", b"")):
+            while word not in said:
+                assert select.select([keyboard], [], [], 10)[0], said
+                said += keyboard.read(100)
+            keyboard.write(key)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def test_killing_the_launcher_ends_nothing(box: Sandbox) -> None:

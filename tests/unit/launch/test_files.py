@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from netrt.errors import Invalid
-from netrt.launch.files import HostFiles, affected, container_files, parse_extra_host, refresh, write_files
+from netrt.launch.extrahosts import parse_extra_host
+from netrt.launch.files import HostFiles, affected, container_files, refresh, write_files
 from netrt.model.container import Attachment, Container, ProcessSpec, Sandbox
 from netrt.model.network import Mode, Network, Subnet
 from netrt.model.state import State, state_of
