@@ -1,0 +1,91 @@
+"""What exists on a host, as elements of our sets and maps."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+from netrt.dataplane.objects import Element
+from netrt.model.address import family, host_of, link_local
+from netrt.model.container import Attachment
+from netrt.model.network import GatewayMode, Network, bridge_options
+from netrt.model.port import PortMapping
+
+_ANY = {4: "0.0.0.0", 6: "::"}
+
+
+def network_elements(network: Network, bridge: str) -> tuple[Element, ...]:
+    """What a bridge network allows; `bridge` is its host interface."""
+    options = bridge_options(network.options)
+    found = [_inet("bridges", bridge), _inet("pairs", bridge, bridge)]
+    if options.icc:
+        found.append(_inet("icc", bridge, bridge))
+    if options.host_access:
+        found.append(_inet("host_access", bridge))
+    for version in (4, 6):
+        if not network.leads_outside(version):
+            found.append(_inet(f"isolated{version}", bridge))
+            continue
+        if options.gateway_mode(version) is GatewayMode.ROUTED:
+            found.append(_inet(f"routed{version}", bridge))
+            continue
+        if options.masquerade:
+            found.append(_inet(f"masquerade{version}", bridge))
+        found += [_inet(f"gateways{version}", s.gateway) for s in network.subnets_of(version) if s.gateway]
+    return tuple(found)
+
+
+def attachment_elements(network: Network, attachment: Attachment) -> tuple[Element, ...]:
+    """What binds a bridge port to its container's MAC and addresses."""
+    link, mac = attachment.link, attachment.mac
+    found = [_inet("links", link), _bridge("links", link)]
+    if attachment.address4:
+        found.append(_bridge("sources4", link, mac, host_of(attachment.address4)))
+    if attachment.address6:
+        own = (host_of(attachment.address6), link_local(mac))
+        found += [_bridge("sources6", link, mac, address) for address in (*own, "::")]
+        found += [_bridge("targets6", link, address) for address in own]
+    return tuple(found)
+
+
+def port_elements(
+    mapping: PortMapping, address4: str, address6: str, host_binding_ipv4: str | None
+) -> tuple[Element, ...]:
+    """What leads a published port to a container's addresses (without prefix; empty: it has none of that family).
+
+    `host_binding_ipv4` is the network's host address for mappings that name none; a mapping then has no IPv6 port unless that is
+    0.0.0.0, as in Docker.
+    """
+    host_ip = mapping.host_ip or host_binding_ipv4 or ""
+    if not mapping.host_ip and host_ip == _ANY[4]:
+        host_ip = ""
+    return tuple(
+        element
+        for version, address in ((4, address4), (6, address6))
+        if address and (not host_ip or family(host_ip) == version)
+        for element in _published(mapping, version, host_ip, address)
+    )
+
+
+def _published(mapping: PortMapping, version: int, host_ip: str, address: str) -> Iterator[Element]:
+    ip = "" if host_ip in ("", _ANY[version]) else str(ipaddress.ip_address(host_ip))
+    if mapping.count > 1 and mapping.host_port == mapping.container_port:
+        ports = f"{mapping.host_port}-{mapping.host_last}"
+        yield _map(f"ranges{version}", (ip or f"{_ANY[version]}/0", mapping.protocol, ports), (address,))
+        return
+    for offset in range(mapping.count):
+        at = (mapping.protocol, str(mapping.host_port + offset))
+        value = (address, str(mapping.container_port + offset))
+        yield _map(f"ports{version}_at", (ip, *at), value) if ip else _map(f"ports{version}", at, value)
+
+
+def _inet(name: str, *at: str) -> Element:
+    return Element(table="inet", set=name, at=at)
+
+
+def _bridge(name: str, *at: str) -> Element:
+    return Element(table="bridge", set=name, at=at)
+
+
+def _map(name: str, at: tuple[str, ...], value: tuple[str, ...]) -> Element:
+    return Element(table="inet", set=name, at=at, value=value)

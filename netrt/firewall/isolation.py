@@ -1,0 +1,95 @@
+"""Who reaches whom: between networks, with the outside, and with the host itself.
+
+Rule 1: whatever has none of our interfaces on either side passes untouched; every policy is accept, every drop is about ours.
+Rule 2: a drop comes before the accept that it limits, and what nothing accepts into a bridge is dropped.
+
+With bridge netfilter, packets that stay inside a bridge come through these chains too, with the bridge as both interfaces.
+"""
+
+from __future__ import annotations
+
+CHAINS = """\
+	chain prerouting_raw {
+		type filter hook prerouting priority raw; policy accept;
+		iif lo accept
+		# bridges have route_localnet on; no loopback address may come in from anywhere
+		ip daddr 127.0.0.0/8 drop
+		ip saddr 127.0.0.0/8 drop
+		ip6 daddr ::1 drop
+		ip6 saddr ::1 drop
+		# frames to 01:80:c2:00:00:0e leave a bridge at its port and would be seen as from that
+		iifname @links drop
+	}
+
+	chain forward {
+		type filter hook forward priority filter; policy accept;
+		ct state established accept
+		iifname @bridges goto forward_from_bridge
+		oifname @bridges goto forward_to_bridge
+	}
+
+	chain forward_from_bridge {
+		iifname . oifname @icc accept
+		meta nfproto ipv4 iifname @isolated4 drop
+		meta nfproto ipv6 iifname @isolated6 drop
+		meta nfproto ipv4 oifname @isolated4 drop
+		meta nfproto ipv6 oifname @isolated6 drop
+		ct status dnat accept
+		oifname @bridges drop
+		# these are not translated, and would leave with a container's own address
+		meta nfproto ipv4 iifname @masquerade4 ct state invalid drop
+		meta nfproto ipv6 iifname @masquerade6 ct state invalid drop
+	}
+
+	chain forward_to_bridge {
+		meta nfproto ipv4 oifname @isolated4 drop
+		meta nfproto ipv6 oifname @isolated6 drop
+		ct state related accept
+		ct status dnat accept
+		meta nfproto ipv4 oifname @routed4 accept
+		meta nfproto ipv6 oifname @routed6 accept
+		drop
+	}
+
+	chain input {
+		type filter hook input priority filter; policy accept;
+		iifname @bridges goto input_from_bridge
+		iif lo accept
+		ct state established,related accept
+		ip daddr @gateways4 drop
+		ip6 daddr @gateways6 drop
+	}
+
+	chain input_from_bridge {
+		meta nfproto ipv4 iifname @isolated4 drop
+		meta nfproto ipv6 iifname @isolated6 drop
+		ct state established,related accept
+		iifname @host_access accept
+		icmp type echo-request accept
+		icmpv6 type { echo-request, nd-neighbor-solicit, nd-neighbor-advert } accept
+		drop
+	}
+"""
+
+_GUARD = """\
+	# Forwarding was off before us. Here, not in the forward hook: only here a routed packet, which has an input interface,
+	# is told from one that somebody else's bridge passes on, which has none.
+	chain postrouting_guard {
+		type filter hook postrouting priority filter; policy accept;
+		iif 0 accept
+		# the host's own neighbour discovery and group reports show an input interface, too; neither is ever forwarded
+		ip6 hoplimit 255 accept
+		ip6 daddr ff02::/16 accept
+		ip daddr 224.0.0.0/24 accept
+		iifname @bridges accept
+		oifname @bridges accept
+%s
+	}
+"""
+
+
+def guard(families: frozenset[int]) -> str:
+    """The chain that keeps the host from being a router for others, in the families (4, 6) whose forwarding we turned on."""
+    if not families:
+        return ""
+    return "\n" + _GUARD % "\n".join(f"\t\tmeta nfproto ipv{family} drop" for family in sorted(families))

@@ -1,0 +1,187 @@
+"""Our nftables tables, by libnftables in this process.
+
+Theory: the kernel numbers its rulesets; each transaction in this namespace, whoever makes it, makes the next one. While the
+number is the one that our own last transaction made, nobody has changed anything, and what we put in is what is there. A
+transaction is trusted so far only if it moved the number by exactly one, else somebody came between. Then we list.
+
+Rule 1: one context, one thread. Rule 2: what is not known for certain is looked up.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Collection, Iterable, Iterator
+
+import nftables
+from pyroute2.netlink import NETLINK_NETFILTER
+
+from netrt.dataplane.objects import Element, Key, Skeleton
+from netrt.errors import KernelRefused, Unavailable
+from netrt.firewall.render import render_change, render_drop, render_whole
+from netrt.firewall.sets import expression, key_expression
+from netrt.firewall.skeleton import rules_of
+from netrt.kernel import nfnetlink, nftlist
+from netrt.kernel.netlink import Netlink
+
+_LIBRARY = "libnftables.so.1"
+_NUMBERS = {os.strerror(number): number for number in errno.errorcode}
+_TRIES = 5
+"""How often to list anew because somebody made a transaction meanwhile, before what we have must do."""
+_FEATURES = "this kernel lacks a part of nftables; needed are inet, bridge and ip6 tables with nat, fib, ct and dup"
+
+Held = dict[Key, Element | Skeleton]
+
+
+class Nft:
+    """A libnftables context and a socket, both of the namespace in which it was made. Used from one thread.
+
+    Raises Unavailable where libnftables is missing."""
+
+    def __init__(self) -> None:
+        try:
+            ctypes.CDLL(_LIBRARY)
+        except OSError as error:
+            raise Unavailable(f"{_LIBRARY} cannot be loaded", hint="on Debian and Ubuntu: libnftables1") from error
+        self._context = nftables.Nftables(_LIBRARY)
+        self._context.set_numeric_proto_output(True)
+        self._netlink = Netlink(NETLINK_NETFILTER)
+        self._held: Held | None = None
+        """What the tables hold at generation `_generation`, or None: not known."""
+        self._generation = 0
+        self._shape: nfnetlink.Shape | None = None
+        """Rules and chains as this process loaded or first saw them."""
+
+    def close(self) -> None:
+        """Close the sockets. The tables stay."""
+        self._netlink.close()
+        del self._context  # libnftables' socket goes with it
+
+    def load(self, skeleton: Skeleton, elements: Iterable[Element]) -> None:
+        """Replace our tables, if there are any, in one transaction. Raises KernelRefused, and then nothing was changed."""
+        row, held = tuple(elements), Held()
+        try:
+            before, after = self._commit(render_whole(skeleton, row), row)
+        except KernelRefused as error:
+            raise KernelRefused(error.message, errno=error.errno, hint=_FEATURES) from None
+        self._held = self._shape = None
+        if after == before + 1:
+            shape = nfnetlink.shape(self._netlink)
+            held[skeleton.key] = skeleton
+            held.update((element.key, element) for element in row)
+            self._remember(after, held)
+            self._shape = shape if self._current() else None
+
+    def change(self, removed: Iterable[Element], added: Iterable[Element]) -> None:
+        """Take out elements, then put in others, in one transaction. Raises KernelRefused, and then nothing was changed."""
+        out, into = tuple(removed), tuple(added)
+        if not out and not into:
+            return
+        known, generation = self._held, self._generation
+        before, after = self._commit(render_change(out, into), (*out, *into))
+        if known is None or before != generation or after - before not in (0, 1):
+            self._held = None
+            return
+        for element in out:
+            known.pop(element.key, None)
+        known.update((element.key, element) for element in into)
+        self._generation = after
+
+    def drop(self) -> None:
+        """Delete our tables. Raises KernelRefused where there are none."""
+        if nfnetlink.shape(self._netlink) is None:
+            raise KernelRefused("there is no table netrt", errno=errno.ENOENT)
+        before, after = self._commit(render_drop(), ())
+        self._held = self._shape = None
+        if after == before + 1:
+            self._remember(after, {})
+
+    def seen(self, keys: Collection[Key] | None) -> Iterator[Element | Skeleton]:
+        """What our tables hold of these keys; of all for None. Tables whose rules somebody changed show a Skeleton that equals
+        none of ours, and no elements. Raises KernelRefused, OSError."""
+        held = self._look()
+        return iter(held.values()) if keys is None else (held[key] for key in keys if key in held)
+
+    # what is known
+
+    def _current(self) -> bool:
+        return self._held is not None and self._generation == nfnetlink.generation(self._netlink)
+
+    def _remember(self, generation: int, held: Held) -> None:
+        self._generation, self._held = generation, held
+
+    def _look(self) -> Held:
+        for last in (False,) * (_TRIES - 1) + (True,):
+            if self._current():
+                break
+            now = nfnetlink.generation(self._netlink)
+            try:
+                self._remember(now, self._list())
+            except KernelRefused:  # a table went between two looks
+                if last:
+                    raise
+        assert self._held is not None
+        return self._held
+
+    def _list(self) -> Held:
+        shape = nfnetlink.shape(self._netlink)
+        if shape is None:
+            return {}
+        skeleton = Skeleton(seal=shape.comment)
+        if shape.rules != rules_of(skeleton) or self._shape not in (None, shape):
+            skeleton = Skeleton(seal="changed by somebody else")
+            return {skeleton.key: skeleton}
+        self._shape = shape
+        held: Held = {skeleton.key: skeleton}
+        self._context.set_json_output(True)
+        try:
+            for family in ("inet", "bridge"):
+                listing = self._run(f"list table {family} netrt", ())
+                held.update((element.key, element) for element in nftlist.elements(listing))
+        finally:
+            self._context.set_json_output(False)
+        return held
+
+    # what is done
+
+    def _commit(self, text: str, elements: Collection[Element]) -> tuple[int, int]:
+        """Make one transaction. The generations before and after."""
+        before = nfnetlink.generation(self._netlink)
+        try:
+            self._run(text, elements)
+        except KernelRefused:
+            if nfnetlink.generation(self._netlink) != before:
+                self._held = None
+            raise
+        return before, nfnetlink.generation(self._netlink)
+
+    def _run(self, text: str, elements: Collection[Element]) -> str:
+        status, output, error = self._context.cmd(text)
+        if status:
+            raise _refusal(error, elements)
+        return str(output)
+
+
+def _refusal(said: str, elements: Collection[Element]) -> KernelRefused:
+    """libnftables' complaint as an error that names the element: it shows the line, and marks below it what is wrong."""
+    lines = said.splitlines() or ["no reason was given"]
+    reason = lines[0].removeprefix("Error: ").removeprefix("Could not process rule: ")
+    number = _NUMBERS.get(reason.partition(";")[0], 0)
+    where = ""
+    if len(lines) > 2 and "^" in lines[2]:
+        start, end = lines[2].index("^"), lines[2].rindex("^") + 1
+        where = f" in nftables: {_named(lines[1], start, end, elements)}"
+    return KernelRefused(reason + where, errno=number)
+
+
+def _named(line: str, start: int, end: int, elements: Collection[Element]) -> str:
+    """What is marked, in our words if it is an element of ours."""
+    marked, command = line[start:end], line[:start].rpartition("{")[0].split()
+    for element in elements:
+        if [element.table, element.set] == [*command[-3:-2], *command[-1:]] and marked in (
+            expression(element),
+            key_expression(element),
+        ):
+            return f"{element.set} {{ {' . '.join(element.at)} }}"
+    return marked if len(marked) <= 100 else line[:100].strip()

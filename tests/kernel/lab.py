@@ -1,0 +1,165 @@
+"""A host with bridges and containers made by hand, by `ip` alone, under the ruleset that our own functions render.
+
+So the firewall is tested with packets before, and apart from, everything that makes networks in earnest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from netrt.dataplane.objects import Element
+from netrt.firewall.elements import attachment_elements, network_elements, port_elements
+from netrt.firewall.render import render_change, render_whole
+from netrt.firewall.skeleton import skeleton
+from netrt.model.address import mac_for
+from netrt.model.container import Attachment
+from netrt.model.network import Mode, Network, Subnet, bridge_options
+from netrt.model.port import parse_port
+from tests.host import Host
+from tests.traffic import Place
+from tests.waiting import wait_until
+
+HOST4, HOST6 = "192.0.2.1", "2001:db8::1"
+OUTSIDE4, OUTSIDE6 = "192.0.2.2", "2001:db8::2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lan:
+    """A bridge network that stands."""
+
+    number: int
+    network: Network
+    bridge: str
+
+    @property
+    def gateway4(self) -> str:
+        return f"10.{self.number}.0.1"
+
+    @property
+    def gateway6(self) -> str:
+        return f"fd00:{self.number}::1"
+
+
+class Box(Place):
+    """A container: a namespace with `eth0` on one network."""
+
+    def __init__(self, host: Host, path: str, lan: Lan, attachment: Attachment) -> None:
+        super().__init__(host, path)
+        self.lan = lan
+        self.attachment = attachment
+        self.name = path.rpartition("/")[2]
+        self.ip4 = attachment.address4.partition("/")[0]
+        self.ip6 = attachment.address6.partition("/")[0]
+        self.mac = attachment.mac
+
+
+class Lab:
+    """The host, its outside, and what is built on it."""
+
+    def __init__(self, host: Host, guarded: frozenset[int] = frozenset()) -> None:
+        self.host = host
+        self.here = Place(host)
+        self.outside = Place(host, host.outside())
+        self.skeleton = skeleton(guarded)
+        self.elements: list[Element] = []
+        self._boxes = 1
+        self.sysctl("net/ipv4/ip_forward", "1")
+        self.sysctl("net/ipv6/conf/all/forwarding", "1")
+        self.nft(render_whole(self.skeleton, ()))
+
+    def nft(self, text: str) -> None:
+        self.host.run("nft", "-f", "-", input=text)
+
+    def sysctl(self, name: str, value: str) -> None:
+        Path("/proc/sys", name).write_text(value)
+
+    def add(self, *elements: Element) -> None:
+        """Put elements in, and remember them."""
+        self.nft(render_change((), elements))
+        self.elements += elements
+
+    def remove(self, *elements: Element) -> None:
+        self.nft(render_change(elements, ()))
+        self.elements = [e for e in self.elements if e not in elements]
+
+    def lan(self, number: int, *, internal: bool = False, ipv6: bool = True, **options: str) -> Lan:
+        """A network 10.N.0.0/24, fd00:N::/64 on bridge `lanN`. `options` are driver options, the last word of their names."""
+        names = {
+            "icc": "com.docker.network.bridge.enable_icc",
+            "masq": "com.docker.network.bridge.enable_ip_masquerade",
+        }
+        names |= {f"mode{v}": f"com.docker.network.bridge.gateway_mode_ipv{v}" for v in (4, 6)}
+        subnets = [Subnet(cidr=f"10.{number}.0.0/24", gateway=f"10.{number}.0.1")]
+        subnets += [Subnet(cidr=f"fd00:{number}::/64", gateway=f"fd00:{number}::1")] if ipv6 else []
+        network = Network(
+            id=f"{number:064x}",
+            name=f"lan{number}",
+            mode=Mode.BRIDGE,
+            created="",
+            subnets=tuple(subnets),
+            ipv6=ipv6,
+            internal=internal,
+            options={names.get(key, key): value for key, value in options.items()},
+        )
+        bridge = f"lan{number}"
+        self.add(*network_elements(network, bridge))
+        lines = [f"link add {bridge} address {mac_for(bridge)} type bridge"]
+        for version, subnet in ((4, 24), (6, 64)):
+            if network.leads_outside(version):
+                gateway = network.subnets_of(version)[0].gateway
+                lines.append(f"addr add {gateway}/{subnet} dev {bridge}{' nodad' if version == 6 else ''}")
+        self.host.run("ip", "-batch", "-", input="\n".join([*lines, ""]))
+        if network.leads_outside(4):
+            self.sysctl(f"net/ipv4/conf/{bridge}/route_localnet", "1")
+        self.sysctl(f"net/ipv6/conf/{bridge}/accept_dad", "0")
+        if not network.leads_outside(6):
+            self.sysctl(f"net/ipv6/conf/{bridge}/disable_ipv6", "1")
+        self.host.run("ip", "link", "set", bridge, "up")
+        return Lan(number=number, network=network, bridge=bridge)
+
+    def box(self, lan: Lan) -> Box:
+        """A container on that network, with default routes where it leads outside."""
+        number = self._boxes = self._boxes + 1
+        name, link, isolated = (
+            f"box{number}",
+            f"nrbox{number}",
+            "off" if bridge_options(lan.network.options).icc else "on",
+        )
+        attachment = Attachment(
+            container_id=f"{number:064x}",
+            network_id=lan.network.id,
+            ifname="eth0",
+            link=link,
+            mac=mac_for(f"10.{lan.number}.0.{number}"),
+            order=number,
+            address4=f"10.{lan.number}.0.{number}/24",
+            address6=f"fd00:{lan.number}::{number}/64" if lan.network.ipv6 else "",
+        )
+        box = Box(self.host, self.host.namespace(name), lan, attachment)
+        self.add(*attachment_elements(lan.network, attachment))
+        self.host.run(
+            "ip",
+            "-batch",
+            "-",
+            input=f"link add {link} type veth peer name eth0 address {attachment.mac} netns {name}\n"
+            f"link set {link} master {lan.bridge} addrgenmode none\n"
+            f"link set {link} type bridge_slave isolated {isolated} hairpin on\nlink set {link} up\n",
+        )
+        box.call(self.sysctl, "net/ipv6/conf/eth0/accept_dad", "0")
+        inside = [f"addr add {attachment.address4} dev eth0"]
+        inside += [f"addr add {attachment.address6} dev eth0 nodad"] if lan.network.ipv6 else []
+        inside.append("link set eth0 up")
+        for version, gateway in ((4, lan.gateway4), (6, lan.gateway6)):
+            if lan.network.leads_outside(version):
+                inside.append(f"route add default via {gateway}")
+        self.host.run("ip", "-n", name, "-batch", "-", input="\n".join([*inside, ""]))
+        wait_until(lambda: "LOWER_UP" in self.host.run("ip", "link", "show", link).stdout, what=f"carrier of {link}")
+        return box
+
+    def publish(self, box: Box, *specs: str, host_binding: str | None = None) -> tuple[Element, ...]:
+        """Publish ports (`-p` texts) of a container; what was put in is returned."""
+        made = tuple(
+            element for spec in specs for element in port_elements(parse_port(spec), box.ip4, box.ip6, host_binding)
+        )
+        self.add(*made)
+        return made
