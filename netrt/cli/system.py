@@ -39,10 +39,12 @@ def version(session: Session, form: str) -> None:
 
 
 def _running(session: Session, path: str) -> Any:
-    """What a running daemon answers, or None where none runs."""
+    """What a running daemon answers, or None where none runs. Raises Unavailable where we may not ask."""
     try:
         return session.bystander.request("GET", path)
-    except Unavailable:
+    except Unavailable as error:
+        if not error.retry:
+            raise
         return None
 
 
@@ -103,9 +105,10 @@ def status(session: Session, form: str) -> None:
 @daemon.command()
 @click.pass_obj
 def stop(session: Session) -> None:
-    """End the daemon. Containers and their traffic go on."""
+    """End the daemon. Containers and their traffic go on. Where none runs, there is nothing to do."""
     if _running(session, "/_ping") is None:
-        raise Unavailable("netrtd is not running")
+        click.echo("netrt: netrtd is not running", err=True)
+        return
     pid = daemon_pid(session)
     if not pid:
         raise Unavailable("netrtd can be stopped by root only, and not by its socket", hint="as root, use --root DIR")
