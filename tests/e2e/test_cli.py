@@ -282,7 +282,10 @@ def test_version_status_events_and_stop(netrt: Netrt, host: Host) -> None:
 def test_who_may_not_ask_is_told_so(netrt: Netrt) -> None:
     netrt("network", "ls")
     for verb in ("status", "stop"):
-        done = subprocess.run([PROGRAM, "daemon", verb], capture_output=True, text=True, user=65534, extra_groups=[])
+        argv = [PROGRAM, "daemon", verb]
+        done = subprocess.run(
+            argv, check=False, capture_output=True, text=True, user=65534, group=65534, extra_groups=[]
+        )
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("netrt: permission denied on /run/netrt/netrt.sock")
 
