@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netrt.firewall.elements import attachment_elements, network_elements
-
 from netrt.compile.facing import gateway_attachment
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.objects import HOST, MARK, Address, Link, LinkKind, Object, Route, Sysctl
+from netrt.firewall.elements import attachment_elements, network_elements
 from netrt.model.address import mac_for, prefix_of
 from netrt.model.container import Attachment, Container
 from netrt.model.names import link_name

@@ -7,14 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from netrt.firewall.elements import port_elements
-from netrt.firewall.skeleton import skeleton
-
 from netrt.compile import bridge
 from netrt.compile.facing import gateway_attachment
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.objects import Object, Pin, Sysctl
+from netrt.firewall.elements import port_elements
+from netrt.firewall.skeleton import skeleton
 from netrt.model.address import host_of
 from netrt.model.container import Attachment, Container
 from netrt.model.decision import Touched
@@ -66,7 +65,7 @@ def compile_container(state: State, container: Container, facts: HostFacts) -> I
     for attachment in state.attachments_of(container.id):
         network = state.networks[attachment.network_id]
         yield from MODES[network.mode].attachment(state, container, network, attachment, facts)
-    for mapping in container.ports:
+    for mapping in container.held_ports:
         yield from _published(state, container, mapping)
 
 

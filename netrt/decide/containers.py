@@ -15,7 +15,7 @@ from netrt.decide.endpoints import attach
 from netrt.decide.events import attachment_event, container_event, process_events, rfc3339
 from netrt.decide.lookup import find_container, find_network, listed, shown
 from netrt.decide.networks import network_name, with_default_network
-from netrt.decide.ports import resolve_ports
+from netrt.decide.ports import check_free, resolve_ports
 from netrt.errors import Exists, InUse, Invalid
 from netrt.ipam.pools import Pools
 from netrt.model.command import CreateContainer, Endpoint, NoteProcess, Reclaim, RemoveContainer, Rename
@@ -208,12 +208,21 @@ def _removed(state: State, containers: Iterable[Container], now: int, subject: s
     return Decision(state=state, touched=Touched(containers=frozenset(touched)), events=tuple(events), id=subject)
 
 
-def note_process(state: State, command: NoteProcess, now: int) -> Decision:
-    """Raises NotFound."""
+def note_process(state: State, command: NoteProcess, facts: HostFacts, now: int) -> Decision:
+    """Its end frees its published ports; an empty ProcessState, before it is started again, takes them back.
+
+    Raises NotFound; InUse or Conflict where a port was given to another meanwhile.
+    """
     before = find_container(state, command.container)
     after = replace(before, state=command.state)
+    moved = before.held_ports != after.held_ports
+    if moved:
+        check_free(state, after, facts)
     return Decision(
-        state=state.with_container(after), events=tuple(process_events(before.state, after, now)), id=after.id
+        state=state.with_container(after),
+        touched=Touched(containers=frozenset({after.id}) if moved else frozenset()),
+        events=tuple(process_events(before.state, after, now)),
+        id=after.id,
     )
 
 

@@ -47,7 +47,7 @@ def decide(state: State, command: Command, facts: HostFacts, now: int, pools: Po
         case Disconnect():
             return disconnect(state, command, now)
         case NoteProcess():
-            return note_process(state, command, now)
+            return note_process(state, command, facts, now)
         case Rename():
             return rename(state, command, now)
         case Reclaim():

@@ -41,5 +41,5 @@ def process_events(before: ProcessState, container: Container, now: int) -> Iter
     after = container.state
     if after.running and (after.pid, after.start_ticks) != (before.pid, before.start_ticks):
         yield container_event("start", container, now)
-    if not after.running and (before.running or after.finished != before.finished):
+    if after.finished and not after.running and (before.running or after.finished != before.finished):
         yield container_event("die", container, now, exitCode=str(after.exit_code))

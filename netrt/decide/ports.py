@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from netrt.dataplane.facts import HostFacts
 from netrt.errors import Conflict, Exhausted, InUse, Invalid, NetrtError
 from netrt.model.address import family, parse_ip
+from netrt.model.container import Container
 from netrt.model.network import Network, bridge_options
 from netrt.model.port import PortMapping, addresses_meet
 from netrt.model.state import State, port_buckets
@@ -75,6 +76,12 @@ def resolve_ports(
         for bucket in port_buckets(got):
             mine.setdefault(bucket, []).append(got)
     return tuple(wanted)
+
+
+def check_free(state: State, container: Container, facts: HostFacts) -> None:
+    """Whether a container that held none of its ports may have them again. Raises InUse, Conflict."""
+    for mapping in container.held_ports:
+        _reserved(state, mapping, Mine(), facts)
 
 
 def _checked(state: State, mapping: PortMapping, reach: _Reach, facts: HostFacts) -> PortMapping:

@@ -19,7 +19,8 @@ from netrt.engine.converge import Change, converge, converge_whole, planned
 from netrt.engine.ports import Kernel, Publisher, Store
 from netrt.errors import Conflict, Exhausted, NetrtError, Unavailable
 from netrt.ipam.pools import Pools
-from netrt.model.command import Command, CreateContainer, CreateNetwork, Reclaim
+from netrt.model.command import Command, Connect, CreateContainer, CreateNetwork, NoteProcess, Reclaim
+from netrt.model.container import ProcessState
 from netrt.model.decision import Decision
 from netrt.model.network import DEFAULT_NETWORK
 from netrt.model.state import State
@@ -176,9 +177,11 @@ class Engine:
     def _facts(self, command: Command) -> HostFacts:
         """Facts are read anew only where a network may be made from them; listeners only where a port is published."""
         makes_network = isinstance(command, CreateNetwork) or (
-            isinstance(command, CreateContainer) and DEFAULT_NETWORK not in self._state.network_names
+            isinstance(command, CreateContainer | Connect) and DEFAULT_NETWORK not in self._state.network_names
         )
-        publishes = isinstance(command, CreateContainer) and bool(command.ports)
+        publishes = (isinstance(command, CreateContainer) and bool(command.ports)) or (
+            isinstance(command, NoteProcess) and command.state == ProcessState()
+        )
         return self._kernel.facts(listeners=publishes, fresh=makes_network)
 
     def _commit(self, decision: Decision, facts: HostFacts | None = None) -> None:

@@ -75,6 +75,12 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     process: ProcessSpec | None = None
     state: ProcessState = ProcessState()
 
+    @property
+    def held_ports(self) -> tuple[PortMapping, ...]:
+        """The published ports that it holds now. As in Docker, a process that has ended holds none until it is started again."""
+        ended = self.process is not None and self.state.finished and not self.state.running
+        return () if ended else self.ports
+
     def __post_init__(self) -> None:
         check_name("container name", self.name)
         if self.hostname:

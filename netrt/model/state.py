@@ -120,9 +120,9 @@ class State:
             for place in _places(before) if before else ():
                 sandboxes.pop(place, None)
             sandboxes.update(dict.fromkeys(_places(container), container.id))
-        old: Ports = before.ports if before else ()
-        if old != container.ports:
-            ports = self._with_ports(container.id, old, container.ports)
+        old: Ports = before.held_ports if before else ()
+        if old != container.held_ports:
+            ports = self._with_ports(container.id, old, container.held_ports)
         containers = {**self.containers, container.id: container}
         return replace(self, containers=containers, container_names=names, sandboxes=sandboxes, ports=ports)
 
@@ -132,7 +132,7 @@ class State:
         containers, names = dict(self.containers), dict(self.container_names)
         container = containers.pop(container_id)
         del names[container.name]
-        ports = self._with_ports(container_id, container.ports, ()) if container.ports else self.ports
+        ports = self._with_ports(container_id, container.held_ports, ()) if container.ports else self.ports
         sandboxes = dict(self.sandboxes)
         for place in _places(container):
             sandboxes.pop(place, None)
