@@ -53,7 +53,7 @@ class Netrt:
     def refused(self, *words: str) -> str:
         """Run what must be refused, and return its message. AssertionError unless that is one line and a failure."""
         done = self.host.run(PROGRAM, *words, check=False)
-        lines = done.stderr.strip().splitlines()
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("netrt: starting netrtd")]
         assert done.returncode != 0, f"netrt {' '.join(words)} was not refused: {done.stdout}"
         assert len(lines) == 1, f"an error is one line: {done.stderr}"
         assert "Traceback" not in done.stderr

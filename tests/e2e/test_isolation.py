@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -29,17 +30,32 @@ def reached(client: Place, server_place: Place, *addresses: str, port: int = 720
 
 def pings(place: Place, address: str, patience: float = PATIENT) -> bool:
     """Whether an ICMP echo request from there is answered."""
-    version6 = ":" in address
-    protocol, kind = (socket.IPPROTO_ICMPV6, 128) if version6 else (socket.IPPROTO_ICMP, 8)
-    with place.call(
-        socket.socket, socket.AF_INET6 if version6 else socket.AF_INET, socket.SOCK_DGRAM, protocol
-    ) as asking:
-        asking.settimeout(patience)
+    word, deadline = os.urandom(8), time.monotonic() + patience
+    if ":" in address:
+        family, protocol, request, reply = socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129
+    else:
+        family, protocol, request, reply = socket.AF_INET, socket.IPPROTO_ICMP, 8, 0
+    echo = bytes((request, 0, 0, 0, 0, 1, 0, 1)) + word
+    if family == socket.AF_INET:
+        echo = echo[:2] + checksum(echo) + echo[4:]
+    with place.call(socket.socket, family, socket.SOCK_RAW, protocol) as asking:
         try:
-            asking.sendto(struct.pack("!BBHHH", kind, 0, 0, 0, 1) + os.urandom(8), (address, 0))
-            return bool(asking.recv(64))
+            asking.sendto(echo, (address, 0))
+            while (left := deadline - time.monotonic()) > 0:
+                asking.settimeout(left)
+                answer = asking.recv(256)
+                if answer.endswith(word) and answer[-16] == reply:
+                    return True
         except OSError:
-            return False
+            pass
+    return False
+
+
+def checksum(message: bytes) -> bytes:
+    """The Internet checksum (RFC 1071) of an even number of bytes."""
+    total = sum(struct.unpack(f"!{len(message) // 2}H", message))
+    total = (total & 0xFFFF) + (total >> 16)
+    return struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF)
 
 
 def route_from_outside(site: Site, *boxes: Box) -> None:
@@ -66,24 +82,26 @@ def test_one_network_holds_together(site: Site) -> None:
         assert pings(site.web, address)
 
 
-@both_ways
-def test_without_icc_containers_of_one_network_are_apart(site: Site) -> None:
-    """They still reach the outside, and each other's published ports."""
+def test_without_icc_containers_of_one_network_are_apart(site: Site, bridge_netfilter: bool) -> None:
+    """They still reach the outside, and each other's published ports, unless bridge netfilter keeps such packets inside the
+    bridge, where the two are apart."""
     netrt = site.netrt
     netrt("network", "create", "--ipv6", "-o", "com.docker.network.bridge.enable_icc=false", "apart")
     one, two = netrt.box("one", "--network", "apart", "-p", "8088:80"), netrt.box("two", "--network", "apart")
     assert not reached(two, one, one.ip4, one.ip6)
     assert seen(two, OUTSIDE4, 7000, site.outside.tcp(7000)) == HOST4
     server = one.tcp(80)
-    assert seen(two, HOST4, 8088, server) == one.on()["Gateway"]
-    assert seen(two, HOST6, 8088, server) == one.on()["IPv6Gateway"]
+    if not bridge_netfilter:
+        assert seen(two, HOST4, 8088, server) == one.on()["Gateway"]
+        assert seen(two, HOST6, 8088, server) == one.on()["IPv6Gateway"]
 
 
 @both_ways
 def test_internal_is_closed_both_ways(site: Site) -> None:
     netrt = site.netrt
     netrt("network", "create", "--internal", "--ipv6", "vault")
-    gold, silver = netrt.box("gold", "--network", "vault", "-p", "8099:7200"), netrt.box("silver", "--network", "vault")
+    assert "vault" in netrt.refused("container", "create", "--network", "vault", "-p", "8099:7200")
+    gold, silver = netrt.box("gold", "--network", "vault"), netrt.box("silver", "--network", "vault")
     route_from_outside(site, gold)
     # inside it all is well
     assert seen(silver, gold.ip4, 7200, gold.tcp(7200)) == silver.ip4
@@ -101,7 +119,6 @@ def test_internal_is_closed_both_ways(site: Site) -> None:
     # nothing in
     for client in (site.outside, site.here, site.web):
         assert not reached(client, gold, gold.ip4, gold.ip6, port=7201)
-    assert not seen(site.outside, HOST4, 8099, gold.tcp(7202), BRIEF)
 
 
 @both_ways

@@ -105,9 +105,8 @@ def test_foreign_destinations_are_left_alone(site: Site) -> None:
     """A published port takes what is sent to the host, not what passes through it: 5353 at the outside stays there."""
     site.netrt.host.run("ip", "-n", "outside", "addr", "add", "198.51.100.1/32", "dev", "lo")
     _, own = servers(site.web)
-    server = site.outside.udp(5353)
-    assert seen(site.far, "198.51.100.1", 5353, server) == HOST4
-    assert seen(site.peer, OUTSIDE6, 5353, server) == HOST6
+    assert seen(site.far, "198.51.100.1", 5353, site.outside.udp(5353, "198.51.100.1")) == HOST4
+    assert seen(site.peer, OUTSIDE6, 5353, site.outside.udp(5353, OUTSIDE6)) == HOST6
     own.setblocking(False)
     with pytest.raises(BlockingIOError):
         own.recv(64)

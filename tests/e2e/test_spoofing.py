@@ -42,7 +42,7 @@ def link_local(place: Place, link: str = "eth0") -> str:
     """The link-local address of an interface."""
     name = ("-n", place.path.rpartition("/")[2]) if place.path else ()
     found = json.loads(place.host.run("ip", *name, "-6", "-j", "addr", "show", "dev", link, "scope", "link").stdout)
-    return str(found[0]["addr_info"][0]["local"])
+    return str(next(a["local"] for each in found for a in each.get("addr_info", ()) if "local" in a))
 
 
 def bridge(site: Site) -> str:
