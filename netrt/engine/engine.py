@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from netrt.dataplane.facts import HostFacts
 from netrt.decide.decide import decide
+from netrt.decide.networks import DEFAULT_NAMES
 from netrt.engine.converge import Change, converge, converge_whole, planned
 from netrt.engine.ports import Kernel, Publisher, Store
 from netrt.errors import Conflict, Exhausted, NetrtError, Unavailable
@@ -176,13 +177,22 @@ class Engine:
 
     def _facts(self, command: Command) -> HostFacts:
         """Facts are read anew only where a network may be made from them; listeners only where a port is published."""
-        makes_network = isinstance(command, CreateNetwork) or (
-            isinstance(command, CreateContainer | Connect) and DEFAULT_NETWORK not in self._state.network_names
-        )
-        publishes = (isinstance(command, CreateContainer) and bool(command.ports)) or (
-            isinstance(command, NoteProcess) and command.state == ProcessState()
-        )
-        return self._kernel.facts(listeners=publishes, fresh=makes_network)
+        fresh, listeners = False, False
+        match command:
+            case CreateNetwork():
+                fresh = True
+            case CreateContainer(endpoints=wished):
+                fresh = self._lacks_default(command.network_mode, *(e.network for e in wished))
+                listeners = bool(command.ports)
+            case Connect(endpoint=wish):
+                fresh = self._lacks_default(wish.network)
+            case NoteProcess(state=state):
+                listeners = state == ProcessState()
+        return self._kernel.facts(listeners=listeners, fresh=fresh)
+
+    def _lacks_default(self, *networks: str) -> bool:
+        """Whether these may mean the default network, and it is yet to be made."""
+        return DEFAULT_NETWORK not in self._state.network_names and not set(networks).isdisjoint(("", *DEFAULT_NAMES))
 
     def _commit(self, decision: Decision, facts: HostFacts | None = None) -> None:
         before, after = self._state, decision.state
