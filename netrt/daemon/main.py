@@ -10,12 +10,15 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from logging.handlers import RotatingFileHandler
 
 from netrt import __version__
 from netrt.daemon.config import read_config
 from netrt.daemon.wiring import run
 from netrt.errors import Conflict, NetrtError, Unavailable
 from netrt.paths import ROOT_VARIABLE, Paths
+
+LOG_LIMIT = 10 * 1024 * 1024
 
 READY = b"READY\n"
 """What is written to the descriptor of `--ready-fd` when requests are answered; anything else is why they never will be."""
@@ -30,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         if os.geteuid() != 0:
             raise Unavailable("netrtd needs root", hint="it makes network namespaces and devices")
         config = read_config(paths.configuration)
-        _log(asked.log_level or config.log_level)
+        _log(asked.log_level or config.log_level, asked.log_file)
         with _only_one(paths):
             asyncio.run(run(paths, config, lambda: _tell(asked.ready_fd, READY)))
     except NetrtError as error:
@@ -48,6 +51,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--log-level", choices=["debug", "info", "warning", "error"], help="instead of the configured one"
     )
+    parser.add_argument("--log-file", metavar="PATH", help="log into a file, and not to stderr")
     parser.add_argument(
         "--ready-fd", type=int, metavar="N", help="a descriptor that is told when requests are answered"
     )
@@ -55,10 +59,13 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _log(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+def _log(level: str, path: str | None) -> None:
+    """To stderr, or to a file of at most LOG_LIMIT bytes and one older one."""
+    place: logging.Handler = (
+        RotatingFileHandler(path, maxBytes=LOG_LIMIT, backupCount=1) if path else logging.StreamHandler(sys.stderr)
     )
+    words = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=level.upper(), handlers=[place], format=words)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 

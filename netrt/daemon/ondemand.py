@@ -66,7 +66,7 @@ def _start(paths: Paths) -> None:
     top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from netrt.daemon.main import main; sys.exit(main())"
     hear, say = os.pipe()
-    argv = [sys.executable, "-c", code, top, "--ready-fd", str(say)]
+    argv = [sys.executable, "-c", code, top, "--ready-fd", str(say), "--log-file", paths.daemon_log]
     if paths != Paths():
         argv += ["--root", os.path.dirname(paths.run)]
     try:

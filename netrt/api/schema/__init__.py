@@ -1,1 +1,2 @@
-"""Docker's words and ours: requests become commands, State becomes JSON. Pure; identifiers and the time come in as arguments."""
+"""Docker's words and ours: requests become commands, State becomes JSON. No engine and no waiting; identifiers and the time come
+in as arguments."""

@@ -6,6 +6,7 @@ moment it exists, so it is `running`, with Pid 0, and `ps` lists it without `-a`
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -15,7 +16,6 @@ from netrt.api.schema.query import SECOND, Filters, matches_labels, matches_text
 from netrt.errors import Invalid
 from netrt.model.address import host_of, prefix_of
 from netrt.model.container import Attachment, Container, ProcessSpec
-from netrt.model.names import short_id
 from netrt.model.port import PortMapping
 from netrt.model.state import State
 
@@ -143,7 +143,7 @@ def container_json(state: State, container: Container) -> dict[str, Any]:
         "Platform": "linux",
         "Mounts": [],
         "Config": {
-            "Hostname": container.hostname or short_id(container.id),
+            "Hostname": shown_hostname(container),
             "Domainname": "",
             "User": "",
             "Tty": False,
@@ -172,6 +172,11 @@ def container_json(state: State, container: Container) -> dict[str, Any]:
             "Networks": networks_json(state, container),
         },
     }
+
+
+def shown_hostname(container: Container) -> str:
+    """What a process in it sees as its host's name: the host's own where it has none of its own (`--network host`)."""
+    return container.hostname or os.uname().nodename
 
 
 def _state_json(container: Container) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from netrt.api.schema.body import Body, decode
+from netrt.api.schema.containers import shown_hostname
 from netrt.errors import Invalid
 from netrt.model.container import Container, ProcessSpec
-from netrt.model.names import short_id
 from netrt.paths import Paths
 
 
@@ -32,7 +32,7 @@ def launch_json(container: Container, paths: Paths) -> dict[str, Any]:
         "Id": container.id,
         "Name": container.name,
         "Netns": container.sandbox.path,
-        "Hostname": container.hostname or short_id(container.id),
+        "Hostname": shown_hostname(container),
         "Directory": paths.container(container.id),
         "Command": process.command,
         "Env": process.env,

@@ -9,12 +9,15 @@ import socket
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import netrt
 from netrt.api.client import Client
 from netrt.api.connection import Connection
 from netrt.errors import Invalid, NotFound, Unavailable
@@ -126,6 +129,11 @@ def test_version_and_info(client: Client) -> None:
     version, info = client.request("GET", "/version"), client.request("GET", "/info")
     assert (version["ApiVersion"], version["Os"]) == ("1.47", "linux")
     assert (info["Networks"], info["Containers"]) == (3, 0)
+
+
+def test_the_version_is_that_of_the_package(client: Client) -> None:
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    assert client.request("GET", "/version")["Version"] == netrt.__version__ == project["version"]
 
 
 def test_names_are_quoted_in_paths(client: Client) -> None:
