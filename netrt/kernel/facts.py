@@ -16,8 +16,8 @@ from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.objects import MARK, ROUTE_PROTOCOL, LinkKind
 from netrt.kernel import links, routes
 from netrt.kernel.netlink import Netlink
-from netrt.kernel.sysctl import Forwarding
 from netrt.kernel.routes import SeenAddress, SeenRoute
+from netrt.kernel.sysctl import Forwarding
 from netrt.model.address import host_of, prefix_of
 
 _OUTSIDE = ("203.0.113.1", "2001:2::1")

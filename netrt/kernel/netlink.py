@@ -1,7 +1,8 @@
 """Talking to the kernel over a netlink socket.
 
 Rule 1: a socket belongs to the network namespace of the thread that made it, for ever. Rule 2: every request has exactly one
-answer (an object, or a yes or no), so that many go out in one sendmsg and their answers are read together, in order."""
+answer (an object, or a yes or no), so that many go out in one sendmsg and their answers are read together, in order. Rule 3: the
+kernel does what is asked within sendmsg(2), so that answers are there when it returns; nothing ever waits for one."""
 
 from __future__ import annotations
 
@@ -63,7 +64,14 @@ class Netlink:
         self._socket.send(b"".join(r.pack(first + n, NLM_F_REQUEST) for n, r in enumerate(requests)))
         answers: list[Answer] = []
         while len(answers) < len(requests):
-            for message in messages(self._socket.recv(_ROOM)):
+            try:
+                data = self._socket.recv(_ROOM, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                if not answers or not answers[-1].errno:
+                    raise
+                # nfnetlink answers once for all of a sendmsg that it refuses (no privilege)
+                return answers + answers[-1:] * (len(requests) - len(answers))
+            for message in messages(data):
                 assert message.sequence == first + len(answers), "an answer out of turn"
                 answers.append(answer(message))
         return answers
@@ -84,7 +92,7 @@ class Netlink:
         self._socket.send(request.pack(self._sequence, NLM_F_REQUEST | NLM_F_DUMP))
         found: list[Message] = []
         while not found or found[-1].type not in (NLMSG_DONE, NLMSG_ERROR):
-            found += messages(self._socket.recv(_ROOM))
+            found += messages(self._socket.recv(_ROOM, socket.MSG_DONTWAIT))
         refused = answer(found[-1])
         if refused.errno:
             raise OSError(refused.errno, refused.text or "netlink dump refused")

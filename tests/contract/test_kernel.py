@@ -15,10 +15,13 @@ import pytest
 
 from netrt.dataplane import ops
 from netrt.dataplane.hoststate import HostState
-from netrt.dataplane.objects import HOST, Address, Link, LinkKind, Object, Pin, Route, Sysctl
+from netrt.dataplane.objects import HOST, Address, Element, Link, LinkKind, Object, Pin, Route, Sysctl
 from netrt.dataplane.scope import Scope
 from netrt.errors import KernelRefused
+from netrt.firewall.elements import port_elements
+from netrt.firewall.skeleton import skeleton
 from netrt.kernel.kernel import LinuxKernel
+from netrt.model.port import parse_port
 from netrt.paths import Paths
 from tests.fakes import FakeKernel
 from tests.host import Host
@@ -108,6 +111,17 @@ NO_IPV6 = Sysctl(netns=ONE.pin.path, name="net/ipv6/conf/eth0/disable_ipv6", val
 GONE = "/run/netns/netrt-gone"
 EARLIER = replace(ONE.default4, via="10.1.0.9")
 
+RULES = skeleton(frozenset())
+GUARDED = skeleton(frozenset({4, 6}))
+
+
+def published(spec: str, address: str = "10.1.0.2") -> tuple[Element, ...]:
+    return port_elements(parse_port(spec), address, "fd00::2", None)
+
+
+WEB, RANGE, LOCAL = published("8080:80"), published("9000-9999:9000-9999/udp"), published("127.0.0.1:53:53/udp")
+MARKS = tuple(Element(table=table, set="links", at=(ONE.host.name,)) for table in ("inet", "bridge"))
+
 Step = ops.Op | tuple[ops.Op, int]
 SCENARIOS: dict[str, tuple[Step, ...]] = {
     "a bridge": NETWORK,
@@ -174,6 +188,24 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
         ops.SetSysctl(NO_IPV6),
         no(ops.AddAddress(ONE.address6), errno.EACCES),
     ),
+    "rules and elements": (
+        ops.LoadRuleset(RULES, (*MARKS, *WEB)),
+        ops.ChangeElements((), (*RANGE, *LOCAL)),
+        ops.ChangeElements(WEB, published("8080:80", "10.1.0.3")),
+        ops.ChangeElements((*RANGE, *MARKS), ()),
+        ops.LoadRuleset(GUARDED, WEB),
+        ops.LoadRuleset(RULES, ()),
+        ops.DropRuleset(),
+    ),
+    "elements that are there, or not": (
+        no(ops.ChangeElements((), WEB), errno.ENOENT),
+        no(ops.DropRuleset(), errno.ENOENT),
+        ops.LoadRuleset(RULES, WEB),
+        no(ops.ChangeElements(RANGE, ()), errno.ENOENT),
+        no(ops.ChangeElements((), published("8080:80", "10.1.0.3")), errno.EEXIST),
+        ops.ChangeElements((), WEB),
+        ops.DropRuleset(),
+    ),
     "names that are taken": (
         *NETWORK,
         no(ops.AddBridge(BRIDGE), errno.EEXIST),
@@ -215,6 +247,14 @@ def mentioned(steps: Iterable[Step]) -> Iterator[Object]:
                 yield thing
             case ops.AddVeth(host, inner):
                 yield from (host, inner)
+            case ops.LoadRuleset(rules, elements):
+                yield from (rules, *elements)
+            case ops.ChangeElements(_, added):
+                yield from added
+
+
+def scope_of(name: str, *, everything: bool = False) -> Scope:
+    return Scope.around(list(mentioned(SCENARIOS[name])), everything=everything)
 
 
 def shown(
@@ -228,7 +268,7 @@ def shown(
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_both_hold_the_same(host: Host, name: str, everything: bool) -> None:
     fake = FakeKernel()
-    scope = Scope.around(list(mentioned(SCENARIOS[name])), everything=everything)
+    scope = scope_of(name, everything=everything)
     with closing(LinuxKernel(Paths())) as real:
         for step in SCENARIOS[name]:
             if isinstance(step, tuple):
@@ -252,7 +292,7 @@ def test_one_row_is_as_good_as_one_after_another(host: Host, name: str) -> None:
     fake = FakeKernel()
     fake.apply(row)
     made = {thing.key for thing in fake.host.all(Sysctl)}
-    scope = Scope.around(list(mentioned(SCENARIOS[name])))
+    scope = scope_of(name)
     with closing(LinuxKernel(Paths())) as real:
         real.apply(row)
         wait_until(lambda: shown(real, scope, made) == shown(fake, scope, made), what="the same on both kernels")
