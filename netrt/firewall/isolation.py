@@ -8,8 +8,10 @@ With bridge netfilter, packets that stay inside a bridge come through these chai
 
 from __future__ import annotations
 
-CHAINS = """\
-	chain prerouting_raw {
+from netrt.firewall.nat import FROM_LOOPBACK6
+
+CHAINS = f"""\
+	chain prerouting_raw {{
 		type filter hook prerouting priority raw; policy accept;
 		iif lo accept
 		# bridges have route_localnet on; no loopback address may come in from anywhere
@@ -17,18 +19,20 @@ CHAINS = """\
 		ip saddr 127.0.0.0/8 drop
 		ip6 daddr ::1 drop
 		ip6 saddr ::1 drop
+		ip6 saddr {FROM_LOOPBACK6} drop
+		ip6 daddr {FROM_LOOPBACK6} iifname != @bridges drop
 		# frames to 01:80:c2:00:00:0e leave a bridge at its port and would be seen as from that
 		iifname @links drop
-	}
+	}}
 
-	chain forward {
+	chain forward {{
 		type filter hook forward priority filter; policy accept;
 		ct state established accept
 		iifname @bridges goto forward_from_bridge
 		oifname @bridges goto forward_to_bridge
-	}
+	}}
 
-	chain forward_from_bridge {
+	chain forward_from_bridge {{
 		iifname . oifname @icc accept
 		meta nfproto ipv4 iifname @isolated4 drop
 		meta nfproto ipv6 iifname @isolated6 drop
@@ -39,9 +43,9 @@ CHAINS = """\
 		# these are not translated, and would leave with a container's own address
 		meta nfproto ipv4 iifname @masquerade4 ct state invalid drop
 		meta nfproto ipv6 iifname @masquerade6 ct state invalid drop
-	}
+	}}
 
-	chain forward_to_bridge {
+	chain forward_to_bridge {{
 		meta nfproto ipv4 oifname @isolated4 drop
 		meta nfproto ipv6 oifname @isolated6 drop
 		ct state related accept
@@ -49,26 +53,26 @@ CHAINS = """\
 		meta nfproto ipv4 oifname @routed4 accept
 		meta nfproto ipv6 oifname @routed6 accept
 		drop
-	}
+	}}
 
-	chain input {
+	chain input {{
 		type filter hook input priority filter; policy accept;
 		iifname @bridges goto input_from_bridge
 		iif lo accept
 		ct state established,related accept
 		ip daddr @gateways4 drop
 		ip6 daddr @gateways6 drop
-	}
+	}}
 
-	chain input_from_bridge {
+	chain input_from_bridge {{
 		meta nfproto ipv4 iifname @isolated4 drop
 		meta nfproto ipv6 iifname @isolated6 drop
 		ct state established,related accept
 		iifname @host_access accept
 		icmp type echo-request accept
-		icmpv6 type { echo-request, nd-neighbor-solicit, nd-neighbor-advert } accept
+		icmpv6 type {{ echo-request, nd-neighbor-solicit, nd-neighbor-advert }} accept
 		drop
-	}
+	}}
 """
 
 _GUARD = """\

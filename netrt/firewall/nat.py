@@ -6,26 +6,33 @@ what passes through is never touched.
 
 The source address is kept, except where the reply would otherwise miss the host and so the translation back:
 from a container into its own network, and from loopback addresses.
+
+A connection from ::1 needs more. The kernel drops what is for ::1 on any interface but lo (RFC 4291, 2.5.3), also after it was
+translated back, and has no switch for that, as route_localnet is for IPv4. So such a connection comes from an address of our own
+invention; what is for that address is brought to lo before it is tracked, and translated back there.
 """
 
 from __future__ import annotations
 
-CHAINS = """\
-	chain prerouting_nat {
+FROM_LOOPBACK6 = "fd6e:6574:7274::1"
+"""Whom a container sees when the host asks a published port at ::1: `netrt` in ASCII, in the range for local use (RFC 4193)."""
+
+CHAINS = f"""\
+	chain prerouting_nat {{
 		type nat hook prerouting priority dstnat; policy accept;
 		# a neighbour may have a route to a gateway address; it is for our own networks only
 		iifname != @bridges ip daddr @gateways4 accept
 		iifname != @bridges ip6 daddr @gateways6 accept
 		fib daddr type local goto published
-	}
+	}}
 
-	chain output_nat {
+	chain output_nat {{
 		# the name dstnat is refused in this hook
 		type nat hook output priority -100; policy accept;
 		fib daddr type local goto published
-	}
+	}}
 
-	chain published {
+	chain published {{
 		# what comes from a link-local address cannot be forwarded; let it be refused, not vanish
 		ip6 daddr fe80::/10 accept
 		dnat ip to ip daddr . meta l4proto . th dport map @ports4_at
@@ -34,40 +41,40 @@ CHAINS = """\
 		dnat ip6 to meta l4proto . th dport map @ports6
 		dnat ip to ip daddr . meta l4proto . th dport map @ranges4
 		dnat ip6 to ip6 daddr . meta l4proto . th dport map @ranges6
-	}
+	}}
 
-	chain postrouting_nat {
+	chain postrouting_nat {{
 		type nat hook postrouting priority srcnat; policy accept;
 		oifname @bridges goto into_bridge
 		meta nfproto ipv4 iifname @masquerade4 masquerade
 		meta nfproto ipv6 iifname @masquerade6 masquerade
-	}
+	}}
 
-	chain into_bridge {
+	chain into_bridge {{
 		ip saddr 127.0.0.0/8 masquerade
-		ip6 saddr ::1 masquerade
+		ip6 saddr ::1 snat ip6 to {FROM_LOOPBACK6}
 		ct status dnat iifname . oifname @pairs masquerade
 		# with bridge netfilter such a packet stays in the bridge, and then shows no input interface; nor do our own packets
 		ct status dnat iif 0 fib saddr type != local masquerade
-	}
+	}}
 """
 
-LOOPBACK6 = """\
-	# Answers to connections that came from ::1: once translated back they are for ::1, and the kernel drops that on any
-	# interface but lo (RFC 4291, 2.5.3; IPv6 has no route_localnet). So they are brought to lo before they are translated.
-	chain prerouting_mangle {
-		type filter hook prerouting priority mangle; policy accept;
-		iif != lo ct direction reply ct original saddr ::1 goto over_lo
-	}
+LOOPBACK6 = f"""\
+	chain prerouting_raw {{
+		type filter hook prerouting priority raw + 10; policy accept;
+		ip6 daddr {FROM_LOOPBACK6} iif != lo goto over_lo
+		# the copy that dup made is not tracked; to give it a zone, the usual one, makes it tracked again
+		ip6 daddr {FROM_LOOPBACK6} ct state untracked ct zone set 0
+	}}
 
-	chain over_lo {
+	chain over_lo {{
 		dup to ::1 device lo
 		drop
-	}
+	}}
 
-	# A copy made by dup is not tracked. To give it a zone, the one that it had, makes it tracked again.
-	chain prerouting_raw {
-		type filter hook prerouting priority raw; policy accept;
-		iif lo ct state untracked fib saddr type != local ct zone set 0
-	}
+	chain prerouting_filter {{
+		type filter hook prerouting priority filter; policy accept;
+		# not translated back: the answer to nothing
+		ip6 daddr {FROM_LOOPBACK6} drop
+	}}
 """

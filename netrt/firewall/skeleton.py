@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 
 from netrt.dataplane.objects import Skeleton
 from netrt.firewall import antispoof, isolation, nat
@@ -18,6 +19,7 @@ TABLES = ("inet", "bridge", "ip6")
 """The families in which we have a table `netrt`."""
 
 
+@cache
 def skeleton(guarded: frozenset[int]) -> Skeleton:
     """The tables without elements. `guarded`: families (4, 6) whose forwarding was off before we turned it on; in these, packets
     are not forwarded between two interfaces that are both not ours."""

@@ -4,6 +4,8 @@ So the firewall is tested with packets before, and apart from, everything that m
 
 from __future__ import annotations
 
+import select
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from netrt.model.container import Attachment
 from netrt.model.network import Mode, Network, Subnet, bridge_options
 from netrt.model.port import parse_port
 from tests.host import Host
-from tests.traffic import Place
+from tests.traffic import BRIEF, Place
 from tests.waiting import wait_until
 
 HOST4, HOST6 = "192.0.2.1", "2001:db8::1"
@@ -56,8 +58,10 @@ class Box(Place):
 class Lab:
     """The host, its outside, and what is built on it."""
 
-    def __init__(self, host: Host, guarded: frozenset[int] = frozenset()) -> None:
+    def __init__(self, host: Host, guarded: frozenset[int] = frozenset(), *, bridge_netfilter: bool = True) -> None:
         self.host = host
+        for family in ("iptables", "ip6tables"):
+            self.sysctl(f"net/bridge/bridge-nf-call-{family}", str(int(bridge_netfilter)))
         self.here = Place(host)
         self.outside = Place(host, host.outside())
         self.skeleton = skeleton(guarded)
@@ -163,3 +167,31 @@ class Lab:
         )
         self.add(*made)
         return made
+
+
+Attempt = tuple[Place, str, int, socket.socket]
+
+
+def nothing_arrives(*attempts: Attempt) -> None:
+    """None of these places reaches that address and port, where that socket would hear it. All try at once."""
+    asking = []
+    for place, address, port, server in attempts:
+        client = place.open(socket.AF_INET6 if ":" in address else socket.AF_INET, server.type)
+        asking.append(client)
+        client.setblocking(False)
+        refused = client.connect_ex((address, port))
+        if server.type == socket.SOCK_DGRAM and not refused:
+            client.send(b"?")
+    heard, _, _ = select.select([server for *_, server in attempts], [], [], BRIEF)
+    for client in asking:
+        client.close()
+    assert not heard, f"one of these arrived: {[a[:3] for a in attempts if a[3] in heard]}"
+
+
+def answering(*pinged: tuple[Place, str]) -> set[str]:
+    """Which of these addresses answer to a ping from there."""
+    started = []
+    for place, address in pinged:
+        inside = ["ip", "netns", "exec", place.path.rpartition("/")[2]] if place.path else []
+        started.append((address, place.host.spawn(*inside, "ping", "-nqc1", "-W1", address)))
+    return {address for address, child in started if child.wait() == 0}
