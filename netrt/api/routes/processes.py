@@ -52,10 +52,24 @@ async def start(api: Api, request: web.Request) -> web.Response:
         return plan(f"start {shlex.join(container.process.command)} in {container.name}")
     api.starting.add(container.id)
     try:
-        await asyncio.shield(_supervised(api, container))
+        await asyncio.shield(_started(api, container))
     finally:
         api.starting.discard(container.id)
     return nothing()
+
+
+async def _started(api: Api, container: Container) -> None:
+    """Take back the published ports of a container that ran before, then start it; give them up again if that fails."""
+    ran = bool(container.state.finished)
+    if ran:
+        await api.ask(NoteProcess(container=container.id, state=ProcessState()))
+    try:
+        await _supervised(api, container)
+    except NetrtError:
+        current = api.engine.state.containers.get(container.id)
+        if ran and current is not None and current.state == ProcessState():
+            await api.ask(NoteProcess(container=container.id, state=container.state))
+        raise
 
 
 async def _supervised(api: Api, container: Container) -> None:

@@ -2,12 +2,14 @@
 
 Status, for users of `docker ps`: a container that has a command is `created` until it first starts, then `running` or `exited`.
 One without a command is a sandbox that somebody else uses (`container create`, `--netns`, `--pid`): its network is up from the
-moment it exists, so it is `running`, with Pid 0, and `ps` lists it without `-a`."""
+moment it exists, so it is `running`, with Pid 0, and `ps` lists it without `-a`.
+
+Published ports are shown where they are held: as in Docker not for one that has exited. HostConfig keeps what was asked for."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from netrt.api.schema.ages import age
@@ -88,7 +90,7 @@ def _summary(state: State, container: Container, now: int) -> dict[str, Any]:
         "ImageID": "",
         "Command": " ".join(container.process.command) if container.process else "",
         "Created": nanoseconds(container.created) // SECOND,
-        "Ports": [port for mapping in container.ports for port in _summary_ports(mapping)],
+        "Ports": [port for mapping in container.held_ports for port in _summary_ports(mapping)],
         "Labels": container.labels,
         "State": status(container),
         "Status": _status_text(container, now),
@@ -156,7 +158,7 @@ def container_json(state: State, container: Container) -> dict[str, Any]:
         },
         "HostConfig": {
             "NetworkMode": container.network_mode,
-            "PortBindings": _ports(container, lambda mapping: (mapping.host_ip,)),
+            "PortBindings": _ports(container.ports, lambda mapping: (mapping.host_ip,)),
             "AutoRemove": process.auto_remove,
             "CapAdd": process.cap_add,
             "CapDrop": process.cap_drop,
@@ -168,7 +170,7 @@ def container_json(state: State, container: Container) -> dict[str, Any]:
         "NetworkSettings": {
             "SandboxID": container.shares or container.id,
             "SandboxKey": container.sandbox.path,
-            "Ports": _ports(container, host_addresses),
+            "Ports": _ports(container.held_ports, host_addresses),
             "Networks": networks_json(state, container),
         },
     }
@@ -197,11 +199,11 @@ def _state_json(container: Container) -> dict[str, Any]:
 
 
 def _ports(
-    container: Container, addresses: Callable[[PortMapping], tuple[str, ...]]
+    mappings: Iterable[PortMapping], addresses: Callable[[PortMapping], tuple[str, ...]]
 ) -> dict[str, list[dict[str, str]]]:
     """Docker's port map: `{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}, ...]}`."""
     ports: dict[str, list[dict[str, str]]] = {}
-    for mapping in container.ports:
+    for mapping in mappings:
         for number in range(mapping.count):
             bindings = ports.setdefault(f"{mapping.container_port + number}/{mapping.protocol}", [])
             host_port = str(mapping.host_port + number)

@@ -94,6 +94,24 @@ def test_a_run_from_start_to_end(desk: Desk, sleeper: subprocess.Popen[bytes]) -
     client.remove_container("job")
 
 
+def test_ports_are_held_while_it_runs(desk: Desk, sleeper: subprocess.Popen[bytes]) -> None:
+    client = desk.client
+    client.create_container("job", ["sleep", "600"], ports=["8080:80"])
+    report(client, "job", sleeper.pid)
+    bound = [{"HostIp": ip, "HostPort": "8080"} for ip in ("0.0.0.0", "::")]
+    assert client.container("job")["NetworkSettings"]["Ports"] == {"80/tcp": bound}
+    sleeper.kill()
+    sleeper.wait()
+    client.request("POST", "/netrt/containers/job/exited", body={"ExitCode": 137})
+    assert client.container("job")["NetworkSettings"]["Ports"] == {}
+    assert client.container("job")["HostConfig"]["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
+    assert client.containers(every=True)[0]["Ports"] == []
+    client.create_container("other", ports=["8080:80"])
+    with pytest.raises(InUse, match="port 8080/tcp is already allocated to other"):
+        client.start("job")
+    assert state_of(client)["ExitCode"] == 137
+
+
 def test_stop_kills_what_does_not_end(desk: Desk, stubborn: subprocess.Popen[bytes]) -> None:
     reaped = run(desk, stubborn)
     desk.client.stop("job", timeout=0)
