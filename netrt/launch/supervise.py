@@ -68,8 +68,7 @@ def _supervise(launch: Launch, tell: int) -> None:
     try:
         set_process_name("netrt-supervise")
         os.chdir("/")
-        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
-            signal.signal(number, signal.SIG_IGN)
+        _own_signals()
         try:
             output = Output(LogWriter(launch.log))
             child = output.start(launch)
@@ -84,6 +83,16 @@ def _supervise(launch: Launch, tell: int) -> None:
         tell_end(launch, output.follow(child.pid))
     finally:
         os._exit(0)
+
+
+def _own_signals() -> None:
+    """What would end us does nothing any more. By a handler: an ignored signal would stay so in the container, where exec puts
+    handlers back to the default; and so would those that our caller ignored."""
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(number, lambda *_: None)
 
 
 def _answer(tell: int, said: str) -> None:

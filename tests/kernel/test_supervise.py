@@ -123,6 +123,16 @@ def test_supervisor_is_in_nobodys_session_and_ends_with_the_container(box: Sandb
     wait_until(lambda: not Path(f"/proc/{supervisor}").exists(), what="the end of the supervisor")
 
 
+def test_signals_are_as_a_program_expects_them(box: Sandbox, daemon: Daemon) -> None:
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for what it puts into the background
+    try:
+        supervise(box, "grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status")
+    finally:
+        signal.signal(signal.SIGINT, ignored)
+    daemon.said("/exited")
+    assert [int(e.log.split()[1], 16) for e in logged(box)] == [0, 0]
+
+
 def test_supervisor_is_small(box: Sandbox, daemon: Daemon) -> None:
     supervise(box, "sleep", "60")
     supervisor = supervisor_of(daemon.said("/started")["Pid"])
@@ -211,10 +221,11 @@ def test_a_full_disk_loses_output_and_stops_nothing(box: Sandbox, daemon: Daemon
     directory = Path(box.launch["Log"]).parent
     directory.mkdir(parents=True)
     box.host.run("mount", "-t", "tmpfs", "-o", "size=64k", "small", str(directory))
-    supervise(box, "sh", "-c", "seq 100000 200000; exit 4")
+    supervise(box, "sh", "-c", "for first in $(seq 100000 100200); do echo $first; done; seq 100201 200000; exit 4")
     assert daemon.said("/exited")["ExitCode"] == 4
     kept = Path(box.launch["Log"]).read_text()
     assert kept.endswith("}\n")
+    assert len(kept) < 65536
     assert [int(e.log) for e in logged(box)] == list(range(100000, 100000 + kept.count("\n"))), "whole entries only"
 
 
