@@ -115,8 +115,12 @@ class LocalStore:
         try:
             state = state_of(*rows, int(order[0]) if order else 1)
             check_invariants(state)
-        except (AssertionError, LookupError, ValueError) as error:
+        except AssertionError as error:
             raise self._unusable(f"contradicts itself: {error}", sqlite3.SQLITE_CORRUPT) from error
+        except (LookupError, StopIteration, ValueError) as error:
+            raise self._unusable(
+                "contradicts itself: a row refers to what is not there", sqlite3.SQLITE_CORRUPT
+            ) from error
         return state
 
     def save(self, before: State, after: State) -> None:

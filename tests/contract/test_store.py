@@ -214,7 +214,7 @@ def test_a_damaged_file_is_refused(path: str, offset: int, octets: bytes) -> Non
     [
         ("UPDATE container SET body = '{}'", "container 0+1: Object missing required field"),
         ("UPDATE network SET body = replace(body, 'app', 'a/b')", "invalid network name"),
-        ("DELETE FROM network", "contradicts itself: an attachment to no network"),
+        ("DELETE FROM network", "contradicts itself: a row refers to what is not there"),
         (f"PRAGMA user_version = {len(MIGRATIONS) + 1}", "is of a newer netrt"),
     ],
 )
