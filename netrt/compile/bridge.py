@@ -75,6 +75,7 @@ def compile_attachment(
         alias=f"{MARK}attachment:{attachment.container_id}:{attachment.ifname}",
         master=bridge_link(network),
         isolated=not options.icc,
+        hairpin=bool(container.ports),
         peer=(netns, attachment.ifname),
     )
     yield Link(

@@ -160,6 +160,7 @@ def _set(link: Link, goal: Link, gone: frozenset[End]) -> Iterator[ops.Op]:
         alias=goal.alias if link.alias != goal.alias else None,
         master=goal.master if master != goal.master else None,
         isolated=goal.isolated if (link.isolated and master == goal.master) != goal.isolated else None,
+        hairpin=goal.hairpin if (link.hairpin and master == goal.master) != goal.hairpin else None,
     )
     if change != ops.SetLink(netns=goal.netns, name=goal.name):
         yield change

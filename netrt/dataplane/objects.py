@@ -49,7 +49,9 @@ class Link:
     """A network interface.
 
     `mac` is empty where nothing depends on it (the host's end of a veth pair); `alias` is our mark, empty inside a sandbox;
-    `master` is a bridge in the same namespace; `isolated` is the bridge port flag: isolated ports do not reach each other;
+    `master` is a bridge in the same namespace; `isolated` and `hairpin` are flags of a bridge's port: isolated ones do not
+    reach each other; through a hairpin port frames may leave that came in by it (with bridge netfilter, a container's way to its
+    own published port);
     `peer` is the other end of a veth pair as (netns, name).
     """
 
@@ -62,6 +64,7 @@ class Link:
     alias: str = ""
     master: str = ""
     isolated: bool = False
+    hairpin: bool = False
     peer: tuple[str, str] | None = None
 
     @property

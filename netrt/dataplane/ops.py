@@ -69,6 +69,7 @@ class SetLink:
     alias: str | None = None
     master: str | None = None
     isolated: bool | None = None
+    hairpin: bool | None = None
 
     def describe(self) -> str:
         parts = []
@@ -82,6 +83,8 @@ class SetLink:
             parts.append(f"master {self.master}" if self.master else "no master")
         if self.isolated is not None:
             parts.append("isolated" if self.isolated else "not isolated")
+        if self.hairpin is not None:
+            parts.append("hairpin" if self.hairpin else "no hairpin")
         if self.up is not None:
             parts.append("up" if self.up else "down")
         return f"set link {self.name} {' '.join(parts)}{_inside(self.netns)}"

@@ -61,7 +61,9 @@ def _without_link(host: HostState, link: Link) -> HostState:
         ends.append(link.peer)
     gone += [t.key for t in host if any(_on_link(t, *end) for end in ends)]
     freed = [
-        replace(p, master="", isolated=False) for p in host.all(Link) if p.netns == link.netns and p.master == link.name
+        replace(p, master="", isolated=False, hairpin=False)
+        for p in host.all(Link)
+        if p.netns == link.netns and p.master == link.name
     ]
     return host.replaced(gone, freed)
 
@@ -102,11 +104,11 @@ def _set_link(host: HostState, op: ops.SetLink) -> HostState:
         _need_link(host, op, op.netns, op.master)
     changes = {
         name: value
-        for name in ("mac", "mtu", "up", "alias", "master", "isolated")
+        for name in ("mac", "mtu", "up", "alias", "master", "isolated", "hairpin")
         if (value := getattr(op, name)) is not None
     }
     if op.master is not None and op.master != link.master:
-        changes = {"isolated": False} | changes  # the flag belongs to the port, not to the link
+        changes = {"isolated": False, "hairpin": False} | changes  # the flags belong to the port, not to the link
     lost: list[Key] = []
     if op.up is False:  # the kernel drops routes and IPv6 addresses of a link that goes down
         lost = [t.key for t in host.all(Route) if _on_link(t, op.netns, op.name)]

@@ -44,7 +44,7 @@ _ADDRESS, _NAME, _MTU, _PEER = _LINK["IFLA_ADDRESS"], _LINK["IFLA_IFNAME"], _LIN
 _MASTER, _ALIAS, _PEER_NSID = _LINK["IFLA_MASTER"], _LINK["IFLA_IFALIAS"], _LINK["IFLA_LINK_NETNSID"]
 _LINKINFO, _KIND, _DATA = _LINK["IFLA_LINKINFO"], _INFO["IFLA_INFO_KIND"], _INFO["IFLA_INFO_DATA"]
 _PORT_KIND, _PORT_DATA = _INFO["IFLA_INFO_SLAVE_KIND"], _INFO["IFLA_INFO_SLAVE_DATA"]
-_ISOLATED = _PORT["IFLA_BRPORT_ISOLATED"]
+_ISOLATED, _HAIRPIN = _PORT["IFLA_BRPORT_ISOLATED"], _PORT["IFLA_BRPORT_MODE"]
 _VETH_PEER = 1  # VETH_INFO_PEER: a struct ifinfomsg and attributes
 _NO_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
 _NO_ADDRESS = 1  # IN6_ADDR_GEN_MODE_NONE
@@ -65,6 +65,7 @@ class SeenLink:
     alias: str
     master: int
     isolated: bool
+    hairpin: bool
     peer: int
     peer_nsid: int
 
@@ -117,6 +118,7 @@ def read_link(message: Message) -> SeenLink:
         alias=string(held.get(_ALIAS, b"")),
         master=number(held.get(_MASTER, b"")),
         isolated=port.get(_ISOLATED, b"\0") != b"\0",
+        hairpin=port.get(_HAIRPIN, b"\0") != b"\0",
         peer=number(held.get(_PEER, b"")),
         peer_nsid=-1 if nsid is None else number(nsid),
     )
@@ -157,8 +159,8 @@ def add_veth(op: AddVeth, netns: int | None, master: int, *, ipv6: bool) -> tupl
     if ipv6:
         mode = u8(_INET6["IFLA_INET6_ADDR_GEN_MODE"], _NO_ADDRESS)
         marked.append(nested(_LINK["IFLA_AF_SPEC"], nested(AF_INET6, mode)))
-    if op.host.isolated:
-        marked.append(_port_flags(isolated=True))
+    if op.host.isolated or op.host.hairpin:
+        marked.append(_port_flags(op.host.isolated or None, op.host.hairpin or None))
     return made, _request(RTM_NEWLINK, NLM_F_ACK, *marked)
 
 
@@ -172,14 +174,15 @@ def set_link(op: SetLink, master: int | None) -> tuple[Request, ...]:
     requests = []
     if changes or op.up is not None:
         requests.append(_request(RTM_NEWLINK, NLM_F_ACK, name, *changes, raised=op.up))
-    if op.isolated is not None:
-        requests.append(_request(RTM_NEWLINK, NLM_F_ACK, name, _port_flags(isolated=op.isolated)))
+    if op.isolated is not None or op.hairpin is not None:
+        requests.append(_request(RTM_NEWLINK, NLM_F_ACK, name, _port_flags(op.isolated, op.hairpin)))
     return tuple(requests)
 
 
-def _port_flags(*, isolated: bool) -> bytes:
-    flags = nested(_PORT_DATA, u8(_ISOLATED, int(isolated)))
-    return nested(_LINKINFO, text(_PORT_KIND, LinkKind.BRIDGE), flags)
+def _port_flags(isolated: bool | None, hairpin: bool | None) -> bytes:
+    """Those that are not None."""
+    flags = [u8(kind, int(on)) for kind, on in ((_ISOLATED, isolated), (_HAIRPIN, hairpin)) if on is not None]
+    return nested(_LINKINFO, text(_PORT_KIND, LinkKind.BRIDGE), nested(_PORT_DATA, *flags))
 
 
 def delete_link(name: str) -> Request:

@@ -221,6 +221,7 @@ def _links(sights: Mapping[str, _Sight], scope: Scope) -> Iterator[Object]:
                 alias=link.alias if netns == HOST else "",
                 master=sight.names.get(link.master, ""),
                 isolated=link.isolated,
+                hairpin=link.hairpin,
                 peer=pairs.get((netns, link.name)),
             )
 
