@@ -280,20 +280,19 @@ def test_hosts_ends_have_no_ipv6_address(host: Host, kernel: LinuxKernel) -> Non
 
 def test_two_hundred_attachments_leave_nothing(kernel: LinuxKernel) -> None:
     """Open files and threads are the same after as before; and no namespace is held by us."""
-    kernel.apply([*NETWORK, *ONE.attached()])
-    wanted = attachment(ONE)
-    scope = Scope.around(wanted)
-    kernel.apply(plan(kernel.observe(scope), HostState()))
+    kernel.apply(NETWORK)
+    come_and_go(kernel, Box(201))
     files, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
-    for _ in range(200):
-        kernel.apply([ops.PinNamespace(ONE.pin), *NOT_BRIDGED])
-        assert kernel.observe(scope).get(Link, *ONE.host.key)
-        kernel.apply([ops.UnpinNamespace(ONE.pin)])
-        wait_until(lambda: not list(kernel.observe(scope)), what="the end of the namespace")
+    for number in range(1, 201):
+        come_and_go(kernel, Box(number))
     assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == (files, threads)
+    wait_until(lambda: len(kernel.observe(Scope.around([], everything=True))) == 3, what="the end of all namespaces")
 
 
-NOT_BRIDGED = (ops.AddVeth(replace(ONE.host, master=""), ONE.inner), ops.SetSysctl(ONE.no_ra), up(ONE.inner))
+def come_and_go(kernel: LinuxKernel, box: Box) -> None:
+    kernel.apply(box.attached())
+    assert kernel.observe(Scope.around(attachment(box))).get(Link, *box.host.key)
+    kernel.apply([ops.UnpinNamespace(box.pin)])
 
 
 def test_pins_of_others_are_not_ours(host: Host, kernel: LinuxKernel) -> None:
