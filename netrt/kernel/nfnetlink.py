@@ -63,7 +63,16 @@ def told(message: Message) -> dict[int, bytes]:
 def generation(netlink: Netlink) -> int:
     """The number of nftables transactions that this namespace has seen, whoever made them. Raises OSError."""
     (answer,) = netlink.ask([_nft(NFT_MSG_GETGEN, 0)])
-    return int.from_bytes(_granted(answer)[_GEN["NFTA_GEN_ID"]], "big")
+    return _number(_granted(answer))
+
+
+def generation_of(message: Message) -> int:
+    """The number in an announcement of a generation."""
+    return _number(told(message))
+
+
+def _number(attributes: dict[int, bytes]) -> int:
+    return int.from_bytes(attributes[_GEN["NFTA_GEN_ID"]], "big")
 
 
 def shape(netlink: Netlink) -> Shape | None:

@@ -1,8 +1,8 @@
 """Our nftables tables, by libnftables in this process.
 
-Theory: the kernel numbers its rulesets; each transaction in this namespace, whoever makes it, makes the next one. While the
-number is the one that our own last transaction made, nobody has changed anything, and what we put in is what is there. A
-transaction is trusted so far only if it moved the number by exactly one, else somebody came between. Then we list.
+Theory: the kernel numbers its rulesets; each transaction in this namespace, whoever makes it, makes the next one. A transaction
+of ours is known as ours if it moved the number by exactly one, else somebody came between. While the journal shows that nobody
+else changed a table of ours up to the present number, what we put in is what is there. Else we list.
 
 Rule 1: one context, one thread. Rule 2: what is not known for certain is looked up.
 """
@@ -24,6 +24,7 @@ from netrt.firewall.sets import expression, key_expression
 from netrt.firewall.skeleton import rules_of
 from netrt.kernel import nfnetlink, nftlist
 from netrt.kernel.netlink import Netlink
+from netrt.kernel.nftjournal import Journal
 
 _LIBRARY = "libnftables.so.1"
 _NUMBERS = {os.strerror(number): number for number in errno.errorcode}
@@ -47,14 +48,15 @@ class Nft:
         self._context = nftables.Nftables(_LIBRARY)
         self._context.set_numeric_proto_output(True)
         self._netlink = Netlink(NETLINK_NETFILTER)
+        self._journal = Journal(self._netlink)
         self._held: Held | None = None
-        """What the tables hold at generation `_generation`, or None: not known."""
-        self._generation = 0
+        """What the tables hold as of what the journal has heard, or None: not known."""
         self._shape: nfnetlink.Shape | None = None
         """Rules and chains as this process loaded or first saw them."""
 
     def close(self) -> None:
         """Close the sockets. The tables stay."""
+        self._journal.close()
         self._netlink.close()
         del self._context  # libnftables' socket goes with it
 
@@ -66,11 +68,11 @@ class Nft:
         except KernelRefused as error:
             raise KernelRefused(error.message, errno=error.errno, hint=_FEATURES) from None
         self._held = self._shape = None
-        if after == before + 1:
+        if self._alone(before, after):
             shape = nfnetlink.shape(self._netlink)
             held[skeleton.key] = skeleton
             held.update((element.key, element) for element in row)
-            self._remember(after, held)
+            self._held = held
             self._shape = shape if self._current() else None
 
     def change(self, removed: Iterable[Element], added: Iterable[Element]) -> None:
@@ -78,24 +80,22 @@ class Nft:
         out, into = tuple(removed), tuple(added)
         if not out and not into:
             return
-        known, generation = self._held, self._generation
+        known = self._held
         before, after = self._commit(render_change(out, into), (*out, *into))
-        if known is None or before != generation or after - before not in (0, 1):
+        if known is None or not self._alone(before, after):
             self._held = None
             return
         for element in out:
             known.pop(element.key, None)
         known.update((element.key, element) for element in into)
-        self._generation = after
 
     def drop(self) -> None:
         """Delete our tables. Raises KernelRefused where there are none."""
         if nfnetlink.shape(self._netlink) is None:
             raise KernelRefused("there is no table netrt", errno=errno.ENOENT)
         before, after = self._commit(render_drop(), ())
-        self._held = self._shape = None
-        if after == before + 1:
-            self._remember(after, {})
+        self._shape = None
+        self._held = {} if self._alone(before, after) else None
 
     def seen(self, keys: Collection[Key] | None) -> Iterator[Element | Skeleton]:
         """What our tables hold of these keys; of all for None. Tables whose rules somebody changed show a Skeleton that equals
@@ -106,18 +106,21 @@ class Nft:
     # what is known
 
     def _current(self) -> bool:
-        return self._held is not None and self._generation == nfnetlink.generation(self._netlink)
+        changed = self._journal.others_changed_ours(nfnetlink.generation(self._netlink))
+        return self._held is not None and not changed
 
-    def _remember(self, generation: int, held: Held) -> None:
-        self._generation, self._held = generation, held
+    def _alone(self, before: int, after: int) -> bool:
+        """Whether our transaction between these generations was the only one; then it is known as ours."""
+        if after == before + 1:
+            self._journal.made(after)
+        return after - before in (0, 1) and not self._journal.others_changed_ours(after)
 
     def _look(self) -> Held:
         for last in (False,) * (_TRIES - 1) + (True,):
             if self._current():
                 break
-            now = nfnetlink.generation(self._netlink)
             try:
-                self._remember(now, self._list())
+                self._held = self._list()
             except KernelRefused:  # a table went between two looks
                 if last:
                     raise

@@ -1,0 +1,93 @@
+"""Who changed which nftables tables, as the kernel tells it.
+
+Theory: a transaction announces each object that it changed, then its generation. The socket here hears all of that; so a change
+by somebody else to tables that are not ours costs us a glance, where a new listing of ours would cost time with each element.
+
+Rule 1: a generation is only believed when its announcement was heard. Rule 2: when announcements were lost, everything may have
+changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import select
+import socket
+from collections.abc import Iterator
+
+from pyroute2.netlink import NETLINK_NETFILTER
+from pyroute2.netlink.nfnetlink import NFNL_SUBSYS_NFTABLES
+from pyroute2.netlink.nfnetlink.nftsocket import NFT_MSG_NEWGEN
+
+from netrt.kernel.netlink import Netlink
+from netrt.kernel.nfnetlink import FAMILIES, TABLE, generation, generation_of
+from netrt.kernel.wire import Message, messages
+
+_GROUP = 7  # NFNLGRP_NFTABLES
+_SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
+_ROOM = 1 << 25
+"""Bytes of announcements that may wait: those of a hundred thousand elements."""
+_PATIENCE = 0.2
+"""Seconds until the announcement of a generation that the kernel already counts. It is on its way while the commit ends."""
+
+_OURS = tuple(bytes((family,)) for family in FAMILIES.values())
+
+
+class Journal:
+    """Hears announcements from when it is made, in the namespace of the calling thread. `netlink` is a socket there."""
+
+    def __init__(self, netlink: Netlink) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
+        with contextlib.suppress(PermissionError):
+            self._socket.setsockopt(socket.SOL_SOCKET, 33, _ROOM)  # SO_RCVBUFFORCE
+        self._socket.bind((0, 0))
+        self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP)
+        self._socket.setblocking(False)
+        self._heard = generation(netlink)
+        self._own: set[int] = set()
+        self._touching = False
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def made(self, generation: int) -> None:
+        """That generation is by our own transaction."""
+        self._own.add(generation)
+
+    def others_changed_ours(self, upto: int) -> bool:
+        """Whether anybody else changed a table of ours since this was asked last, up to the generation `upto`; also where that
+        cannot be told."""
+        try:
+            changed = self._drain()
+            while self._heard != upto and select.select([self._socket], [], [], _PATIENCE)[0]:
+                changed |= self._drain()
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            return True
+        return changed or self._heard != upto
+
+    def _drain(self) -> bool:
+        """Take in what was announced by now: whether anybody else changed a table of ours."""
+        changed = False
+        for number, touching in self._commits():
+            changed |= touching and number not in self._own
+            self._own.discard(number)
+        return changed
+
+    def _commits(self) -> Iterator[tuple[int, bool]]:
+        """What was announced by now: generations, and whether they touch a table of ours."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                for message in messages(self._socket.recv(1 << 16)):
+                    if message.type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN):
+                        self._heard, touching = generation_of(message), self._touching
+                        self._touching = False
+                        yield self._heard, touching
+                    elif _is_ours(message):
+                        self._touching = True
+
+
+def _is_ours(message: Message) -> bool:
+    """Every announced object names its table first, behind the struct nfgenmsg."""
+    return message.body[:1] in _OURS and message.body[8 : 8 + len(TABLE)] == TABLE
