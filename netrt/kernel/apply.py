@@ -196,7 +196,7 @@ class Hands:
         if row:
             self._indices.clear()
         if len(row) > 1:
-            group = secrets.randbits(31)
+            group = 1 + secrets.randbelow(2**31 - 1)  # 0 is the group of all other links
             self._answered(row, [links.put_in_group(op.name, group) for op in row])
             (answer,) = self._netlink.ask([links.delete_group(group)])
             if answer.errno in (0, errno.ENODEV):  # ENODEV: all of them went meanwhile
