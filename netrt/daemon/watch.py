@@ -22,8 +22,8 @@ from netrt.decide.events import rfc3339
 from netrt.errors import NetrtError
 from netrt.model.command import RemoveContainer
 from netrt.model.container import Container, ProcessState
+from netrt.model.difference import difference
 from netrt.model.state import State
-from netrt.store.difference import difference
 
 log = logging.getLogger("netrt.watch")
 

@@ -1,13 +1,13 @@
 """From what is to what should be: the one place that knows in which order a host is changed.
 
-Rule 1: what stands open is closed first, what opens is done last; no link is up before its rules stand. Rule 2: what the kernel
-does by itself (a deleted link takes its addresses, routes, sysctls and peer along) is never planned. Rule 3: a thing under a name
-that we want but that does not bear our mark is a Conflict, raised before anything is touched.
+Rule 1: what stands open is closed first; no link is up before its rules stand; and all elements come in one transaction, published
+ports too, for they lead to an address that is not reachable yet. Rule 2: what the kernel does by itself (a deleted link takes its
+addresses, routes, sysctls and peer along) is never planned. Rule 3: a thing under a name that we want but that does not bear our
+mark is a Conflict, raised before anything is touched.
 
     take down: published elements · routes · links · addresses · namespaces · other elements
     build up:  namespaces · links (down) · attributes · elements ·
-               the host, then each sandbox: sysctls · addresses · links up · routes ·
-               published elements
+               the host, then each sandbox: sysctls · addresses · links up · routes
 """
 
 from __future__ import annotations
@@ -55,9 +55,8 @@ def plan(seen: HostState, wanted: HostState) -> tuple[ops.Op, ...]:
         *(ops.PinNamespace(p) for p in wanted.all(Pin) if p.key not in seen.objects),
         *_links_made(seen, wanted, gone),
         *_ruleset(wanted, loaded),
-        *_change((), (e for e in added if not e.publishes)),
+        *_change((), added),
         *_namespaces_up(seen, wanted, gone),
-        *_change((), (e for e in added if e.publishes)),
     )
 
 

@@ -114,7 +114,7 @@ class Sysctl:
 
 
 PUBLISHING_SETS = frozenset({"ports4", "ports6", "ports4_at", "ports6_at", "ranges4", "ranges6"})
-"""The maps that lead the outside to a container. They are filled last and emptied first."""
+"""The maps that lead the outside to a container. They are emptied before anything else is taken down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

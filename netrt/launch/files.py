@@ -20,6 +20,7 @@ from netrt.launch.extrahosts import HOST_GATEWAY, parse_extra_host
 from netrt.launch.resolver import HOST_FILE, host_resolv_conf, resolv_conf
 from netrt.model.address import host_of, parse_ip
 from netrt.model.container import HOST_SANDBOX, Attachment, Container
+from netrt.model.difference import difference
 from netrt.model.names import short_id
 from netrt.model.state import State
 from netrt.paths import Paths
@@ -112,9 +113,9 @@ def _checked(addresses: Iterable[str]) -> list[str]:
 
 def affected(before: State, after: State) -> frozenset[str]:
     """Ids of the containers of `after` whose files may have to say something else than in `before`."""
-    ids = {key for key, value in after.containers.items() if before.containers.get(key) is not value}
-    ids |= {key[0] for key, value in after.attachments.items() if before.attachments.get(key) is not value}
-    ids |= {key[0] for key in before.attachments.keys() - after.attachments.keys()}
+    _, put = difference(before.containers, after.containers)
+    gone, attached = difference(before.attachments, after.attachments)
+    ids = {key for key, _ in put} | {key[0] for key in gone} | {key[0] for key, _ in attached}
     ids |= {c.id for c in after.containers.values() if c.shares in ids}
     return frozenset(ids & after.containers.keys())
 
@@ -130,19 +131,17 @@ def refresh(paths: Paths, before: State, after: State, host: HostFiles) -> None:
 
 def write_files(directory: str, files: Mapping[str, str]) -> None:
     """Write texts by name into `directory`, which is made if it is not there. Raises OSError."""
-    os.makedirs(directory, mode=0o755, exist_ok=True)
+    try:
+        os.makedirs(directory, mode=0o755)
+    except FileExistsError:
+        files = {name: text for name, text in files.items() if _text_of(f"{directory}/{name}") != text}
     for name, text in files.items():
-        path = f"{directory}/{name}"
-        if _text_of(path) == text:
-            continue
-        if os.path.exists(path):
-            with open(path, "r+", encoding="utf-8") as file:
-                file.write(text)
-                file.truncate()
-        else:
-            with open(f"{path}.new", "w", encoding="utf-8") as file:
-                file.write(text)
-            os.rename(f"{path}.new", path)
+        # in place, for these files are bound into the container
+        descriptor = os.open(f"{directory}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.truncate(descriptor, os.write(descriptor, text.encode()))
+        finally:
+            os.close(descriptor)
 
 
 def _text_of(path: str) -> str:

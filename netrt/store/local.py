@@ -17,9 +17,9 @@ import msgspec
 
 from netrt.errors import NetrtError, Unavailable
 from netrt.model.container import Attachment, Container, Released
+from netrt.model.difference import difference
 from netrt.model.network import Network
 from netrt.model.state import State, check_invariants, state_of
-from netrt.store.difference import difference
 
 MIGRATIONS = (
     """
