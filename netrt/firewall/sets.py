@@ -8,12 +8,12 @@ however many elements there are. Rule 3: a part of an element becomes nft text o
 from __future__ import annotations
 
 import enum
-import ipaddress
 import re
 from dataclasses import dataclass
 
 from netrt.dataplane.objects import Element
 from netrt.errors import Invalid
+from netrt.model.address import parse_ip
 from netrt.model.port import PROTOCOLS
 
 PROTOCOL_NUMBERS = dict(zip(PROTOCOLS, ("6", "17", "132"), strict=True))
@@ -139,6 +139,6 @@ def _written(kind: Part, text: str) -> str:
         case Part.PROTOCOL:
             return PROTOCOL_NUMBERS[text]
         case Part.TARGET:
-            return hex(int(ipaddress.IPv6Address(text)))
+            return hex(int(parse_ip("target", text)))
         case _:
             return text
