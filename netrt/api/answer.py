@@ -35,8 +35,10 @@ class Api:
     starting: set[str] = field(default_factory=set)
 
     async def ask(self, command: Command, *, dry_run: bool = False) -> Outcome:
-        """What the engine makes of a command. Raises NetrtError."""
-        return await asyncio.wrap_future(self.engine.submit(command, dry_run=dry_run))
+        """What the engine makes of a command; who waits for its commit was told before this returns. Raises NetrtError."""
+        loop, future = asyncio.get_running_loop(), self.engine.submit(command, dry_run=dry_run)
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self.hub.deliver))
+        return await asyncio.wrap_future(future)
 
 
 Handler = Callable[[Api, web.Request], Awaitable[web.StreamResponse]]

@@ -28,6 +28,7 @@ class Connection(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
         super().__init__("netrt")
         self._path = path
+        self._unsent = b""
 
     def connect(self) -> None:
         """Raises Unavailable."""
@@ -37,6 +38,15 @@ class Connection(http.client.HTTPConnection):
         except OSError as error:
             self.close()
             raise refusal(self._path, error) from error
+
+    def send(self, data: Any) -> None:
+        """Kept until the whole request is there: one message wakes the daemon once, head and body apart twice."""
+        self._unsent += data
+
+    def getresponse(self) -> http.client.HTTPResponse:
+        whole, self._unsent = self._unsent, b""
+        super().send(whole)
+        return super().getresponse()
 
     def stale(self) -> bool:
         """Whether the other side has closed meanwhile (nothing else is to be read between two requests)."""

@@ -1,7 +1,9 @@
 """What was committed, for those who wait for it or listen to it.
 
-Rule 1: everything here happens on the event loop; `tell` is called once for each commit, in order, so nobody misses a State that
-lasted only for a moment. Rule 2: a listener that does not read is left behind, never waited for."""
+Rule 1: the engine's thread only leaves commits here (`committed`); everything else happens on the event loop. Rule 2: commits are
+passed on one by one, in order, so nobody misses a State that lasted only for a moment. Rule 3: who asked for a command has them
+passed on (`deliver`) just before its answer: waking the loop twice for one command costs more than all that is done here. Rule 4:
+a listener that does not read is left behind, never waited for."""
 
 from __future__ import annotations
 
@@ -29,13 +31,22 @@ class Hub:
 
     def __init__(self) -> None:
         self.past: deque[Event] = deque(maxlen=REMEMBERED)
+        self._new: deque[tuple[State, State, Sequence[Event]]] = deque()
         self.closed = asyncio.Event()
         self._listeners: set[asyncio.Queue[Event | None]] = set()
         self._watchers: list[Callable[[State, State], None]] = []
         self._waiting: dict[asyncio.Future[Any], Callable[[State], Any]] = {}
 
-    def tell(self, before: State, after: State, events: Sequence[Event]) -> None:
-        """A commit."""
+    def committed(self, before: State, after: State, events: Sequence[Event]) -> None:
+        """A commit. From any thread."""
+        self._new.append((before, after, events))
+
+    def deliver(self) -> None:
+        """Pass on the commits since the last call."""
+        while self._new:
+            self._tell(*self._new.popleft())
+
+    def _tell(self, before: State, after: State, events: Sequence[Event]) -> None:
         self.past.extend(events)
         for queue in [*self._listeners]:
             self._pass_on(queue, events)

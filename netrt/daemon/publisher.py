@@ -16,7 +16,7 @@ log = logging.getLogger("netrt.publisher")
 
 
 class Publisher:
-    """Called on the engine's thread; `tell` passes a commit on to the event loop."""
+    """Called on the engine's thread, as is `tell`, which gets each commit."""
 
     def __init__(self, paths: Paths, tell: Callable[[State, State, Sequence[Event]], object]) -> None:
         self._paths = paths

@@ -9,7 +9,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from ipaddress import IPv6Address
 
 from netrt.api.answer import Api
@@ -24,7 +24,6 @@ from netrt.engine.engine import Engine
 from netrt.kernel.kernel import LinuxKernel
 from netrt.kernel.netns import identify
 from netrt.model.container import Sandbox
-from netrt.model.decision import Event
 from netrt.model.state import State
 from netrt.paths import Paths
 from netrt.store.local import LocalStore
@@ -46,19 +45,15 @@ def adopt(path: str) -> Sandbox:
 @contextlib.asynccontextmanager
 async def running(paths: Paths, config: Config) -> AsyncIterator[Api]:
     """The engine at work: the kernel is what the State says, and what runs is watched. Raises NetrtError."""
-    loop = asyncio.get_running_loop()
     hub = Hub()
-
-    def tell(before: State, after: State, events: Sequence[Event]) -> None:
-        loop.call_soon_threadsafe(hub.tell, before, after, events)
-
     store = LocalStore(paths.database)
     if not store.load().networks:
         store.save(State(), initial_state(time.time_ns()))
     pools = config.address_pools(store.once("ula", new_ula))
-    engine = Engine(LinuxKernel(paths), store, Publisher(paths, tell), pools)
+    engine = Engine(LinuxKernel(paths), store, Publisher(paths, hub.committed), pools)
     api = Api(engine=engine, hub=hub, paths=paths, adopt=adopt, publish_address=config.publish_address)
     await asyncio.to_thread(engine.start)
+    hub.deliver()
     watch = Watch(api)
     hub.watch(watch.committed)
     watch.begin(engine.state)
