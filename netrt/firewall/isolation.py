@@ -81,6 +81,8 @@ _GUARD = """\
 	chain postrouting_guard {
 		type filter hook postrouting priority filter; policy accept;
 		iif 0 accept
+		# what is brought to lo stays here, though it shows an input interface
+		oif lo accept
 		# the host's own neighbour discovery and group reports show an input interface, too; neither is ever forwarded
 		ip6 hoplimit 255 accept
 		ip6 daddr ff02::/16 accept
