@@ -12,6 +12,7 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
+from netrt.firewall.nat import FROM_LOOPBACK6
 from tests.e2e.conftest import HOST4, HOST6, OUTSIDE4, OUTSIDE6, Site
 from tests.traffic import BRIEF, Place, Wire, seen
 
@@ -51,7 +52,7 @@ def test_a_neighbour_who_routes_it_here(local: Site) -> None:
         for port, listening in ((LOCAL4, server), (7300, secret)):
             assert not seen(where, "127.0.0.1", port, listening, BRIEF), f"{name} reaches port {port}"
     assert seen(local.here, "127.0.0.1", LOCAL4, server) == local.gateways[0]
-    assert seen(local.here, "::1", LOCAL6, server) == local.gateways[1]
+    assert seen(local.here, "::1", LOCAL6, server) == FROM_LOOPBACK6
 
 
 def forged(source4: str, source6: str, port: int, marker: bytes) -> list[Any]:
@@ -79,7 +80,7 @@ def test_a_neighbour_who_forges_it(local: Site, port: int) -> None:
     ]
     for wire, source, target, source4, source6 in attacks:
         wire.send(*(Ether(src=source, dst=target) / packet for packet in forged(source4, source6, port, marker)))
-    at, gateway = ("127.0.0.1", local.gateways[0]) if port == LOCAL4 else ("::1", local.gateways[1])
+    at, gateway = ("127.0.0.1", local.gateways[0]) if port == LOCAL4 else ("::1", FROM_LOOPBACK6)
     assert seen(local.here, at, port, server) == gateway
     with contextlib.closing(ear.socket):
         heard = ear.heard_until(lambda raw: bool(Ether(raw).haslayer(TCP)))

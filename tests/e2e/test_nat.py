@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from netrt.firewall.nat import FROM_LOOPBACK6
 from tests.e2e.conftest import HOST4, HOST6, OUTSIDE4, OUTSIDE6, Site
 from tests.namespaces import inhabitants
 from tests.traffic import BRIEF, Place, seen
@@ -49,7 +50,7 @@ def expected(site: Site) -> Matrix:
         "host": HOST4,
         "host 6": HOST6,
         "loopback": gateway4,
-        "loopback 6": gateway6,
+        "loopback 6": FROM_LOOPBACK6,
         "same network": gateway4,
         "same network 6": gateway6,
         "other network": site.far.ip4,
