@@ -96,18 +96,19 @@ def do_inside(todo: Iterable[LinkOp], sandboxes: Sandboxes) -> None:
             continue
         except OSError as error:
             raise refused(row[0], error.errno or 0, "the namespace cannot be entered") from error
-        with Netlink() as netlink:
-            hands = Hands(netlink, sandboxes)
+        with Netlink() as netlink, sysctl.Tree() as settings:
+            hands = Hands(netlink, settings, sandboxes)
             for op in row:
                 hands.do(op)
             hands.finish()
 
 
 class Hands:
-    """Operations in the namespace of a socket, by a thread that is in that namespace."""
+    """Operations in the namespace of a socket and of settings, by a thread that is in that namespace."""
 
-    def __init__(self, netlink: Netlink, sandboxes: Sandboxes) -> None:
+    def __init__(self, netlink: Netlink, settings: sysctl.Tree, sandboxes: Sandboxes) -> None:
         self._netlink = netlink
+        self._settings = settings
         self._sandboxes = sandboxes
         self._waiting: list[tuple[LinkOp, tuple[Request, ...]]] = []
         self._doomed: list[ops.DelLink] = []
@@ -125,7 +126,7 @@ class Hands:
                 self._make(op, link.name, links.add_bridge(link))
             case ops.AddVeth(host, inner):
                 netns, bridge = self._netns(op, inner.netns), self._master(op, host.master)
-                self._make(op, host.name, links.add_veth(op, netns, bridge, ipv6=sysctl.has_ipv6()))
+                self._make(op, host.name, links.add_veth(op, netns, bridge, ipv6=self._settings.has_ipv6()))
             case ops.SetLink():
                 master = None if op.master is None else self._master(op, op.master)
                 self._wait(op, *links.set_link(op, master))
@@ -140,7 +141,7 @@ class Hands:
             case ops.SetSysctl(setting):
                 self._flush()
                 try:
-                    sysctl.write(setting.name, setting.value)
+                    self._settings.write(setting.name, setting.value)
                 except OSError as error:
                     raise refused(op, error.errno or 0) from None
             case _:

@@ -22,7 +22,7 @@ from netrt.kernel.netlink import Netlink
 from netrt.kernel.nft import Nft
 from netrt.kernel.observe import alive, observe
 from netrt.kernel.refused import harmless, named, refused
-from netrt.kernel.sysctl import FORWARDING, Forwarding
+from netrt.kernel.sysctl import FORWARDING, Forwarding, Tree
 from netrt.paths import Paths
 
 FilterOp = ops.LoadRuleset | ops.DropRuleset | ops.ChangeElements | ops.ForgetAddress | ops.ForgetPort
@@ -39,6 +39,7 @@ class LinuxKernel:
 
     def __init__(self, paths: Paths) -> None:
         self._netlink = Netlink()
+        self._settings = Tree()
         self._nft = Nft()
         self._forwarding = Forwarding(paths.forwarding)
         self._facts: HostFacts | None = None
@@ -47,6 +48,7 @@ class LinuxKernel:
         """Close the sockets. Nothing in the kernel changes."""
         self._nft.close()
         self._netlink.close()
+        self._settings.close()
 
     def facts(self, *, listeners: bool = False, fresh: bool = False) -> HostFacts:
         """What the host is like. Kept from call to call unless `fresh`; `listeners` are read anew when asked for, else empty, and
@@ -61,7 +63,7 @@ class LinuxKernel:
     def observe(self, scope: Scope) -> HostState:
         """What the kernel holds of what the scope names. Raises KernelRefused where it cannot be read."""
         try:
-            return observe(scope, self._netlink, self._nft)
+            return observe(scope, self._netlink, self._settings, self._nft)
         except OSError as error:
             raise _unreadable(error) from error
 
@@ -85,7 +87,7 @@ class LinuxKernel:
             sandboxes.close()
 
     def _on_host(self, row: Iterable[ops.Op], sandboxes: Sandboxes) -> None:
-        hands = Hands(self._netlink, sandboxes)
+        hands = Hands(self._netlink, self._settings, sandboxes)
         for op in row:
             _log.debug("%s", op)
             try:

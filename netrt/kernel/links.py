@@ -45,6 +45,7 @@ _MASTER, _ALIAS, _PEER_NSID = _LINK["IFLA_MASTER"], _LINK["IFLA_IFALIAS"], _LINK
 _LINKINFO, _KIND, _DATA = _LINK["IFLA_LINKINFO"], _INFO["IFLA_INFO_KIND"], _INFO["IFLA_INFO_DATA"]
 _PORT_KIND, _PORT_DATA = _INFO["IFLA_INFO_SLAVE_KIND"], _INFO["IFLA_INFO_SLAVE_DATA"]
 _ISOLATED, _HAIRPIN = _PORT["IFLA_BRPORT_ISOLATED"], _PORT["IFLA_BRPORT_MODE"]
+_SNOOPING = 23  # IFLA_BR_MCAST_SNOOPING
 _VETH_PEER = 1  # VETH_INFO_PEER: a struct ifinfomsg and attributes
 _NO_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
 _NO_ADDRESS = 1  # IN6_ADDR_GEN_MODE_NONE
@@ -128,14 +129,18 @@ def read_link(message: Message) -> SeenLink:
 
 
 def add_bridge(link: Link) -> tuple[Request, ...]:
-    """A bridge that keeps its MAC and MTU. A MTU that comes with the creation would follow the smallest port's, one that is
-    changed later stays (br_change_mtu)."""
+    """A bridge that keeps its MAC and MTU, without multicast snooping.
+
+    A MTU that comes with the creation would follow the smallest port's, one that is changed later stays (br_change_mtu). Snooping
+    needs a querier in the network, of which there is none, and costs time with every port whenever one comes up
+    (br_port_state_selection); nothing but speed depends on it, so it is not watched.
+    """
     made = _request(
         RTM_NEWLINK,
         NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
         text(_NAME, link.name),
         mac(_ADDRESS, link.mac),
-        nested(_LINKINFO, text(_KIND, LinkKind.BRIDGE)),
+        nested(_LINKINFO, text(_KIND, LinkKind.BRIDGE), nested(_DATA, u8(_SNOOPING, 0))),
     )
     return made, _request(RTM_NEWLINK, NLM_F_ACK, text(_NAME, link.name), u32(_MTU, link.mtu), text(_ALIAS, link.alias))
 

@@ -57,22 +57,26 @@ class Journal:
     def others_changed_ours(self, upto: int) -> bool:
         """Whether anybody else changed a table of ours since this was asked last, up to the generation `upto`; also where that
         cannot be told."""
+        changed = self._drain()
+        while self._heard != upto and select.select([self._socket], [], [], _PATIENCE)[0]:
+            changed |= self._drain()
+        changed |= self._heard != upto
+        self._heard = upto  # whatever was not heard is told by now, too; its announcement will never come
+        return changed
+
+    def _drain(self) -> bool:
+        """Take in what was announced by now: whether anybody else changed a table of ours, or may have."""
+        changed = False
         try:
-            changed = self._drain()
-            while self._heard != upto and select.select([self._socket], [], [], _PATIENCE)[0]:
-                changed |= self._drain()
+            for number, touching in self._commits():
+                changed |= touching and number not in self._own
+                self._own.discard(number)
         except OSError as error:
             if error.errno != errno.ENOBUFS:
                 raise
-            return True
-        return changed or self._heard != upto
-
-    def _drain(self) -> bool:
-        """Take in what was announced by now: whether anybody else changed a table of ours."""
-        changed = False
-        for number, touching in self._commits():
-            changed |= touching and number not in self._own
-            self._own.discard(number)
+            self._touching = False
+            self._drain()  # what was kept of the announcements
+            changed = True
         return changed
 
     def _commits(self) -> Iterator[tuple[int, bool]]:

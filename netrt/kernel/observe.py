@@ -30,11 +30,12 @@ from netrt.dataplane.objects import (
 )
 from netrt.dataplane.scope import Scope
 from netrt.errors import Invalid
-from netrt.kernel import links, routes, sysctl
+from netrt.kernel import links, routes
 from netrt.kernel.links import SeenLink
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.netns import enter, identify, on_thread, opened
 from netrt.kernel.nft import Nft
+from netrt.kernel.sysctl import Tree
 
 OWN_NAMES = "nr"
 """Names that begin so are made by `link_name`."""
@@ -65,10 +66,10 @@ class _Sight:
     nsid: int = -1
 
 
-def observe(scope: Scope, netlink: Netlink, nft: Nft) -> HostState:
-    """Look. `netlink` is a socket of the calling thread's namespace, the host's. Raises OSError, KernelRefused."""
+def observe(scope: Scope, netlink: Netlink, settings: Tree, nft: Nft) -> HostState:
+    """Look. `netlink` and `settings` are of the calling thread's namespace, the host's. Raises OSError, KernelRefused."""
     views = _views(scope)
-    sights = {HOST: _look(netlink, views.pop(HOST, _View()), everything=scope.everything)}
+    sights = {HOST: _look(netlink, settings, views.pop(HOST, _View()), everything=scope.everything)}
     there = {path: view for path, view in views.items() if os.path.exists(path)}
     if there:
         sights |= on_thread(lambda: _look_inside(there, netlink))
@@ -114,14 +115,15 @@ def _look_inside(views: Mapping[str, _View], host: Netlink) -> dict[str, _Sight]
     for path, view in views.items():
         with contextlib.suppress(Invalid), opened(path) as netns:
             enter(netns)
-            with Netlink() as netlink:
-                sights[path] = _look(netlink, view)
+            with Netlink() as netlink, Tree() as settings:
+                sights[path] = _look(netlink, settings, view)
             sights[path].nsid = _nsid(host, netns)
     return sights
 
 
-def _look(netlink: Netlink, view: _View, *, everything: bool = False) -> _Sight:
-    """Look in the calling thread's namespace; `netlink` belongs to it too. `everything`: also at whatever bears our mark."""
+def _look(netlink: Netlink, settings: Tree, view: _View, *, everything: bool = False) -> _Sight:
+    """Look in the calling thread's namespace, to which `netlink` and `settings` belong. `everything`: also at whatever bears our
+    mark."""
     if everything:
         found = [link for link in _all_links(netlink) if link.name in view.links or _marked(link)]
         ours = {link.index for link in found}
@@ -134,7 +136,7 @@ def _look(netlink: Netlink, view: _View, *, everything: bool = False) -> _Sight:
         links=found,
         addresses=addresses,
         routes=ways,
-        sysctls=[(name, value) for name in view.sysctls if (value := sysctl.read(name)) is not None],
+        sysctls=[(name, value) for name in view.sysctls if (value := settings.read(name)) is not None],
         names=_names(found, ways),
     )
 
