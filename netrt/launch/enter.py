@@ -5,6 +5,7 @@ network namespace, the process to be the one that was started (numbers are used 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 
@@ -36,21 +37,24 @@ def open_network_namespace(path: str) -> int:
 
 def start_ticks(pid: int) -> int:
     """When a process began (field 22 of /proc/PID/stat, in clock ticks since boot). Raises OSError."""
+    return int(_stat(pid)[19])
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields of /proc/PID/stat from the third (the state) on; the second, a name, may hold spaces and parentheses."""
     with open(f"/proc/{pid}/stat", "rb") as file:
-        after_name = file.read().rpartition(b")")[2]  # the name may hold spaces and parentheses
-    return int(after_name.split()[19])
+        return file.read().rpartition(b")")[2].split()
 
 
 def open_process(pid: int, ticks: int, name: str) -> int:
     """A descriptor of the process that had this number when it was started (`ticks`, 0: whichever it is now).
     Raises NotFound when it has ended."""
-    try:
+    with contextlib.suppress(OSError):
         descriptor = os.pidfd_open(pid)
-        if not ticks or start_ticks(pid) == ticks:
+        state, *fields = _stat(pid)
+        if state not in (b"Z", b"X") and ticks in (0, int(fields[18])):
             return descriptor
         os.close(descriptor)
-    except OSError:
-        pass
     raise NotFound(f"container {name} is not running")
 
 

@@ -280,30 +280,59 @@ print("two" if sigtimedwait(interrupt, 0.5) else "no more", flush=True)
 """
 
 
-def test_interrupt_from_the_terminal_arrives_once(box: Sandbox) -> None:
-    file = box.file(Command=["python3", "-c", COUNT_INTERRUPTS])
-    launcher, terminal = pty.fork()
-    if launcher == 0:
-        os.execv(sys.executable, [sys.executable, FOREGROUND, file])
+class Terminal:
+    """A program with a terminal of its own, and what a person types and reads there."""
 
-    def read(expected: str) -> None:
+    def __init__(self, *argv: str) -> None:
+        self.pid, self._master = pty.fork()
+        if self.pid == 0:
+            os.execv(argv[0], argv)
+
+    def type(self, keys: str) -> None:
+        os.write(self._master, keys.encode())
+
+    def shows(self, expected: str) -> None:
+        """Wait until exactly this has been shown since the last time."""
         said = ""
         while len(said) < len(expected):
-            assert select.select([terminal], [], [], 10)[0], said
-            said += os.read(terminal, 100).decode()
+            assert select.select([self._master], [], [], 10)[0], said
+            said += os.read(self._master, 100).decode()
         assert said == expected
 
-    try:
-        read("on\r\n")
-        os.kill(launcher, signal.SIGSTOP)  # so that what it may pass on comes when the first has been seen
-        os.waitpid(launcher, os.WUNTRACED)
-        os.write(terminal, b"\x03")
-        read("^Cone\r\n")
-        os.kill(launcher, signal.SIGCONT)
-        read("no more\r\n")
-        assert os.waitstatus_to_exitcode(os.waitpid(launcher, 0)[1]) == 0
-    finally:
-        os.close(terminal)
+    def end(self) -> int:
+        """Wait for its end; its exit status."""
+        status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        os.close(self._master)
+        return status
+
+
+def test_interrupt_from_the_terminal_arrives_once(box: Sandbox) -> None:
+    terminal = Terminal(sys.executable, FOREGROUND, box.file(Command=["python3", "-c", COUNT_INTERRUPTS]))
+    terminal.shows("on\r\n")
+    os.kill(terminal.pid, signal.SIGSTOP)  # so that what it may pass on comes when the first has been seen
+    os.waitpid(terminal.pid, os.WUNTRACED)
+    terminal.type("\x03")
+    terminal.shows("^Cone\r\n")
+    os.kill(terminal.pid, signal.SIGCONT)
+    terminal.shows("no more\r\n")
+    assert terminal.end() == 0
+
+
+TAKE_TERMINAL = """
+import os, signal
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+os.setpgid(0, 0)
+os.tcsetpgrp(0, os.getpgrp())
+"""
+
+
+def test_terminal_is_given_back(box: Sandbox) -> None:
+    """A shell in the container makes itself the terminal's foreground group; a script that goes on after it can read again."""
+    file = box.file(Command=["python3", "-c", TAKE_TERMINAL])
+    terminal = Terminal("/bin/sh", "-c", f"{sys.executable} {FOREGROUND} {file}; echo on; read line; exit $line")
+    terminal.shows("on\r\n")
+    terminal.type("6\n")
+    assert terminal.end() == 6
 
 
 def test_killing_the_launcher_ends_nothing(box: Sandbox) -> None:

@@ -217,11 +217,15 @@ def test_much_output_is_kept_in_bounded_space(box: Sandbox, daemon: Daemon) -> N
     assert numbers == list(range(numbers[0], 300001)), "nothing is missing but the oldest"
 
 
-def test_a_full_disk_loses_output_and_stops_nothing(box: Sandbox, daemon: Daemon) -> None:
+def test_a_full_disk_loses_output_and_stops_nothing(box: Sandbox, daemon: Daemon, tmp_path: Path) -> None:
     directory = Path(box.launch["Log"]).parent
     directory.mkdir(parents=True)
     box.host.run("mount", "-t", "tmpfs", "-o", "size=64k", "small", str(directory))
-    supervise(box, "sh", "-c", "for first in $(seq 100000 100200); do echo $first; done; seq 100201 200000; exit 4")
+    flood = tmp_path / "flood"
+    os.mkfifo(flood)
+    supervise(box, "sh", "-c", f"echo 100000; read now < {flood}; seq 100001 200000; exit 4")
+    wait_until(lambda: logged(box), what="the first line")
+    flood.write_text("now\n")
     assert daemon.said("/exited")["ExitCode"] == 4
     kept = Path(box.launch["Log"]).read_text()
     assert kept.endswith("}\n")
