@@ -18,7 +18,7 @@ ALONE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mo
 def main() -> int:
     """The exit status: 0 if every check held, 1 if one did not or the demo could not run."""
     if sys.argv[1:] == [INSIDE]:
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)  # where namespaces are named
+        subprocess.run(["mount", "--no-mtab", "-t", "tmpfs", "tmpfs", "/run"], check=True)  # where namespaces are named
         return 0 if tell() else 1
     if os.geteuid() != 0:
         print("netrt demo: root is needed to make namespaces and links (sudo make demo)", file=sys.stderr)

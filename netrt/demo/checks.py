@@ -20,21 +20,22 @@ class Addresses:
     proxy4: str
     proxy6: str
     gateway4: str
+    gateway6: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Check:
-    """`who` (host, outside, or a container) asks `url`, which is `whom` in words. `seen_as` is the address that the asked one
-    must see, or empty if it must be out of reach; `chain` are the tiers that must answer."""
+    """`who` (host, outside, or a container) asks `address`, which is `whom` in words. `seen_as` is the address that the asked one
+    must see, or empty if it must be out of reach; `chain` are the tiers that must answer, the asked one first."""
 
     who: str
     whom: str
-    url: str
+    address: str
     seen_as: str = ""
     chain: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of a check: the address that was seen and the tiers that answered, both empty if nobody did."""
 
@@ -47,40 +48,52 @@ class Outcome:
         return (self.seen_as, self.chain) == (self.check.seen_as, self.check.chain)
 
 
-def checks(at: Addresses) -> list[Check]:
-    """What must hold while the application runs."""
-    through = "proxy, app, db"
-    published = f"http://{HOST4}:8080"
-    return [
-        Check(who="proxy", whom="app, same network", url=f"http://{at.app_front}", seen_as=at.proxy4, chain="app, db"),
-        Check(who="app", whom="db, same network", url=f"http://{at.db}", seen_as=at.app_back, chain="db"),
-        Check(who="proxy", whom="db, other network", url=f"http://{at.db}"),
-        Check(who="db", whom="outside, from internal", url=f"http://{OUTSIDE4}"),
-        Check(who="app", whom="outside, through NAT", url=f"http://{OUTSIDE4}", seen_as=HOST4, chain="outside"),
-        Check(who="proxy", whom="outside, NAT, IPv6", url=f"http://[{OUTSIDE6}]", seen_as=HOST6, chain="outside"),
-        Check(who="outside", whom="published port", url=published, seen_as=OUTSIDE4, chain=through),
-        Check(who="outside", whom="published, IPv6", url=f"http://[{HOST6}]:8080", seen_as=OUTSIDE6, chain=through),
-        Check(who="host", whom="published, own address", url=published, seen_as=HOST4, chain=through),
-        Check(who="host", whom="published, loopback", url="http://127.0.0.1:8080", seen_as=at.gateway4, chain=through),
-        Check(who="app", whom="published, via the host", url=published, seen_as=at.gateway4, chain=through),
-        Check(who="proxy", whom="its own published port", url=published, seen_as=at.gateway4, chain=through),
-        Check(who="outside", whom="proxy, routed directly", url=f"http://{at.proxy4}"),
-        Check(who="outside", whom="proxy, directly, IPv6", url=f"http://[{at.proxy6}]"),
-        Check(who="outside", whom="app, routed directly", url=f"http://{at.app_front}"),
-        Check(who="outside", whom="a port not published", url=f"http://{HOST4}:80"),
-    ]
+def checks(at: Addresses) -> dict[str, list[Check]]:
+    """What must hold while the application runs, by what is promised."""
+    through, published, published6 = "proxy, app, db", f"{HOST4}:8080", f"[{HOST6}]:8080"
+    return {
+        "One network holds together": [
+            Check("proxy", "app", at.app_front, at.proxy4, "app, db"),
+            Check("app", "db", at.db, at.app_back, "db"),
+        ],
+        "Other networks are out of reach": [
+            Check("proxy", "db", at.db),
+            Check("db", "app's other address", at.app_front),
+        ],
+        "Out through NAT, unless internal": [
+            Check("app", "outside", OUTSIDE4, HOST4, "outside"),
+            Check("proxy", "outside, IPv6", f"[{OUTSIDE6}]", HOST6, "outside"),
+            Check("db", "outside, from internal", OUTSIDE4),
+        ],
+        "The published port answers": [
+            Check("outside", "published port", published, OUTSIDE4, through),
+            Check("outside", "published port, IPv6", published6, OUTSIDE6, through),
+            Check("host", "published port", published, HOST4, through),
+            Check("host", "published, loopback", "127.0.0.1:8080", at.gateway4, through),
+            Check("app", "published, same network", published, at.gateway4, through),
+            Check("proxy", "its own published port", published, at.gateway4, through),
+            Check("proxy", "its own, IPv6", published6, at.gateway6, through),
+        ],
+        "Nothing else is reached from outside": [
+            Check("outside", "proxy, by a route", at.proxy4),
+            Check("outside", "proxy, by a route, IPv6", f"[{at.proxy6}]"),
+            Check("outside", "app, by a route", at.app_front),
+            Check("outside", "a port not published", f"{HOST4}:80"),
+        ],
+    }
 
 
-def ask(check: Check) -> Outcome:
-    """Ask, from where the check says."""
-    where: dict[str, tuple[str, ...]] = {"host": (), "outside": ("ip", "netns", "exec", "outside")}
-    command = [*where.get(check.who, (NETRT, "exec", check.who)), *TIER, "ask", check.url]
+def ask(check: Check, *, daemon: bool = True) -> Outcome:
+    """Ask, from where the check says: in a container by `netrt exec`, or by `ip netns exec` where no daemon may be needed."""
+    inside = (NETRT, "exec", check.who) if daemon else ("ip", "netns", "exec", f"netrt-{check.who}")
+    places: dict[str, tuple[str, ...]] = {"host": (), "outside": ("ip", "netns", "exec", "outside")}
+    command = [*places.get(check.who, inside), *TIER, "ask", f"http://{check.address}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     hops = json.loads(done.stdout) if done.returncode == 0 else []
-    return Outcome(check=check, seen_as=hops[0]["client"] if hops else "", chain=", ".join(h["tier"] for h in hops))
+    return Outcome(check, hops[0]["client"] if hops else "", ", ".join(h["tier"] for h in hops))
 
 
-def ask_all(wanted: list[Check]) -> list[Outcome]:
+def ask_all(wanted: list[Check], *, daemon: bool = True) -> list[Outcome]:
     """Ask all, several at a time: most of it is waiting for what never answers."""
     with ThreadPoolExecutor(4) as threads:
-        return list(threads.map(ask, wanted))
+        return list(threads.map(lambda check: ask(check, daemon=daemon), wanted))

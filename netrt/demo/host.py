@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 HOST4, HOST6 = "192.0.2.1", "2001:db8::1"
 OUTSIDE4, OUTSIDE6 = "192.0.2.2", "2001:db8::2"
@@ -52,9 +53,8 @@ def run(*argv: str, input: str | None = None) -> str:
 
 def shown(console: Console, *words: str, also: tuple[str, ...] = ()) -> str:
     """Show `$ netrt WORDS` and do it (with `also` behind, not shown). Returns what it printed. Raises Failed."""
-    console.print(
-        f"  [dim]$[/] [bold cyan]netrt[/] [cyan]{shlex.join(words)}[/]{' …' if also else ''}", highlight=False
-    )
+    line = f"  [dim]$[/] [bold cyan]netrt[/] [cyan]{escape(shlex.join(words))}[/]{' …' if also else ''}"
+    console.print(line, soft_wrap=True)
     return run(NETRT, *words, *also)
 
 

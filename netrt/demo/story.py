@@ -1,9 +1,11 @@
-"""What the demo does, step by step, told as it goes: networks, containers, the proof, a daemon that stops, and the end."""
+"""What the demo does, told as it goes: networks, containers, the proof, a daemon that stops, the end, and the summary."""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
@@ -13,56 +15,71 @@ from rich.table import Table
 from netrt.demo.checks import Addresses, Check, Outcome, ask_all, checks
 from netrt.demo.host import NETRT, TIER, Failed, listening, outside, run, shown
 
+STOPPED = "All this without a daemon"
+CLEAN = "Nothing is left behind"
+
+Line = tuple[str, str, str, str]
+
+
+@dataclass(slots=True)
+class Telling:
+    """What was told so far: `results` are checks by what is promised, each held or not."""
+
+    console: Console
+    started: float = field(default_factory=time.monotonic)
+    results: dict[str, list[bool]] = field(default_factory=dict)
+
+    def title(self, text: str) -> None:
+        self.console.print(f"\n[bold]{text}[/]")
+
+    def table(self, *columns: str) -> Table:
+        """An empty table that fits the story."""
+        return Table(*columns, box=None, padding=(0, 2, 0, 0), header_style="dim", show_header=any(columns))
+
 
 def tell() -> bool:
     """Play the demo in the present namespaces. True if every check held."""
-    console, started = Console(highlight=False), time.monotonic()
+    width = None if sys.stdout.isatty() else 100
+    telling = Telling(Console(highlight=False, width=width))
     try:
         with outside():
-            _networks(console)
-            at = _containers(console)
-            outcomes = _proof(console, at)
-            outcomes += _without_daemon(console, at)
-            clean = _end(console)
+            _networks(telling)
+            at = _containers(telling)
+            _proof(telling, at)
+            _without_daemon(telling, at)
+            _end(telling)
     except Failed as error:
-        console.print(f"[bold red]The demo stopped:[/] {escape(str(error))}")
+        telling.console.print(f"\n[bold red]The demo stopped:[/] {escape(str(error))}")
         return False
-    failed = [o for o in outcomes if not o.held]
-    seconds = time.monotonic() - started
-    if failed or not clean:
-        console.print(f"\n[bold red]{len(failed)} of {len(outcomes)} checks did not hold[/] ({seconds:.1f} s)")
-        return False
-    console.print(f"\n[bold green]All {len(outcomes)} checks held[/] ({seconds:.1f} s)")
-    return True
+    return _summary(telling)
 
 
-def _title(console: Console, text: str) -> None:
-    console.print(f"\n[bold]{text}[/]")
+def _networks(telling: Telling) -> None:
+    telling.title("1. Two networks: the backend leads nowhere, the frontend leads outside, with IPv4 and IPv6")
+    shown(telling.console, "network", "create", "--internal", "backend")
+    shown(telling.console, "network", "create", "--ipv6", "frontend")
+    table = telling.table("  network", "subnets", "gateways", "")
+    for network in json.loads(run(NETRT, "network", "inspect", "backend", "frontend")):
+        subnets = network["IPAM"]["Config"]
+        gateways = ", ".join(s.get("Gateway", "") for s in subnets)
+        notes = "internal" if network["Internal"] else ""
+        table.add_row(f"  {network['Name']}", ", ".join(s["Subnet"] for s in subnets), gateways, notes)
+    telling.console.print(table)
 
 
-def _networks(console: Console) -> None:
-    _title(console, "1. Two networks: the backend leads nowhere, the frontend has IPv4 and IPv6")
-    shown(console, "network", "create", "--internal", "backend")
-    shown(console, "network", "create", "--ipv6", "frontend")
-    console.print(run(NETRT, "network", "ls"), end="", style="dim")
-
-
-def _containers(console: Console) -> Addresses:
-    _title(console, "2. Three containers: db behind, app in the middle, proxy in front with a published port")
-    serve = (*TIER, "serve")
-    shown(console, "run", "-d", "--name", "db", "--network", "backend", "--", also=(*serve, "db"))
-    db = _inspect("db")["backend"]
-    upstream = f"UPSTREAM=http://{db['IPAddress']}"
-    both = ("--network", "backend", "--network", "frontend")
-    shown(console, "run", "-d", "--name", "app", *both, "--env", upstream, "--", also=(*serve, "app"))
-    app = _inspect("app")
-    upstream = f"UPSTREAM=http://{app['frontend']['IPAddress']}"
-    front = ("--network", "frontend", "-p", "8080:80")
-    shown(console, "run", "-d", "--name", "proxy", *front, "--env", upstream, "--", also=(*serve, "proxy"))
-    proxy = _inspect("proxy")["frontend"]
-    for container in ("db", "app", "proxy"):
-        listening(container)
-    console.print(run(NETRT, "ps"), end="", style="dim")
+def _containers(telling: Telling) -> Addresses:
+    telling.title("2. Three containers: db behind, app in the middle, proxy in front with a published port")
+    back, front = ("--network", "backend"), ("--network", "frontend")
+    db = _tier(telling, "db", *back)["backend"]
+    app = _tier(telling, "app", *back, *front, upstream=db["IPAddress"])
+    proxy = _tier(telling, "proxy", *front, "-p", "8080:80", upstream=app["frontend"]["IPAddress"])["frontend"]
+    table = telling.table("  container", "network", "addresses", "MAC")
+    for name, networks in (("db", {"backend": db}), ("app", app), ("proxy", {"frontend": proxy})):
+        listening(name)
+        for network, held in networks.items():
+            addresses = ", ".join(filter(None, (held["IPAddress"], held["GlobalIPv6Address"])))
+            table.add_row(f"  {name}", network, addresses, held["MacAddress"])
+    telling.console.print(table)
     return Addresses(
         db=db["IPAddress"],
         app_back=app["backend"]["IPAddress"],
@@ -70,54 +87,84 @@ def _containers(console: Console) -> Addresses:
         proxy4=proxy["IPAddress"],
         proxy6=proxy["GlobalIPv6Address"],
         gateway4=proxy["Gateway"],
+        gateway6=proxy["IPv6Gateway"],
     )
 
 
-def _inspect(container: str) -> dict[str, dict[str, Any]]:
-    networks: dict[str, dict[str, Any]] = json.loads(run(NETRT, "inspect", container))[0]["NetworkSettings"]["Networks"]
+def _tier(telling: Telling, name: str, *options: str, upstream: str = "") -> dict[str, dict[str, Any]]:
+    """Run one tier of the application. Returns its networks, as `netrt inspect` shows them."""
+    environment = ("--env", f"UPSTREAM=http://{upstream}") if upstream else ()
+    shown(telling.console, "run", "-d", "--name", name, *options, *environment, "--", also=(*TIER, "serve", name))
+    found = json.loads(run(NETRT, "inspect", name))[0]
+    networks: dict[str, dict[str, Any]] = found["NetworkSettings"]["Networks"]
     return networks
 
 
-def _proof(console: Console, at: Addresses) -> list[Outcome]:
-    _title(console, "3. The proof: who reaches whom, and from which address it seems to come")
-    outcomes = ask_all(checks(at))
-    _show(console, outcomes)
-    return outcomes
+def _proof(telling: Telling, at: Addresses) -> None:
+    telling.title("3. The proof: who reaches whom, and whom the asked one sees")
+    table = telling.table("", "", "", "")
+    groups = checks(at)
+    outcomes = iter(ask_all([check for group in groups.values() for check in group]))
+    for promise, group in groups.items():
+        here = [next(outcomes) for _ in group]
+        telling.results[promise] = [outcome.held for outcome in here]
+        for outcome in here:
+            table.add_row(*_line(outcome))
+    telling.console.print(table)
 
 
-def _without_daemon(console: Console, at: Addresses) -> list[Outcome]:
-    _title(console, "4. The daemon stops; what it made in the kernel stays")
-    shown(console, "daemon", "stop")
-    outside_checks: list[Check] = [c for c in checks(at) if c.who in ("outside", "host")]
-    outcomes = ask_all(outside_checks)
-    _show(console, outcomes)
-    console.print("  the next command starts it again:")
-    console.print(shown(console, "port", "proxy"), end="", style="dim")
-    return outcomes
-
-
-def _end(console: Console) -> bool:
-    _title(console, "5. The end: everything removed, nothing left in the kernel")
-    shown(console, "rm", "-f", "proxy", "app", "db")
-    shown(console, "network", "rm", "frontend", "backend")
-    links = [link["ifname"] for link in json.loads(run("ip", "-j", "link"))]
-    spaces = run("ip", "netns", "list").split("\n")
-    left = [link for link in links if link not in ("lo", "uplink")]
-    left += [line for line in spaces if line and not line.startswith("outside")]
-    console.print(f"  left: {', '.join(left)}" if left else "  left: lo, uplink and the outside, as before")
-    return not left
-
-
-def _show(console: Console, outcomes: list[Outcome]) -> None:
-    table = Table("", "from", "to", "address", "answered by", "seen as", box=None, padding=(0, 2), header_style="dim")
+def _without_daemon(telling: Telling, at: Addresses) -> None:
+    telling.title("4. The daemon stops; what it made in the kernel stays")
+    shown(telling.console, "daemon", "stop")
+    every: list[Check] = [check for group in checks(at).values() for check in group]
+    outcomes = ask_all(every, daemon=False)
+    telling.results[STOPPED] = [outcome.held for outcome in outcomes]
+    table = telling.table("", "", "", "")
     for outcome in outcomes:
-        check = outcome.check
-        mark = "[bold green]✓[/]" if outcome.held else "[bold red]✗[/]"
-        answer = outcome.chain or "[dim]nobody, as it must be[/]"
         if not outcome.held:
-            answer = f"[red]{outcome.chain or 'nobody'}, not {check.chain or 'nobody'}[/]"
-        seen = (
-            outcome.seen_as if outcome.seen_as == check.seen_as else f"[red]{outcome.seen_as}, not {check.seen_as}[/]"
-        )
-        table.add_row(mark, check.who, check.whom, check.url, answer, seen)
-    console.print(table)
+            table.add_row(*_line(outcome))
+    held = sum(telling.results[STOPPED])
+    telling.console.print(f"  asked again, without a daemon: {held} of {len(outcomes)} as before")
+    if table.row_count:
+        telling.console.print(table)
+
+
+def _end(telling: Telling) -> None:
+    telling.title("5. The end: the next command starts the daemon again, and everything is removed")
+    shown(telling.console, "rm", "-f", "proxy", "app", "db")
+    shown(telling.console, "network", "rm", "frontend", "backend")
+    left = [link["ifname"] for link in json.loads(run("ip", "-j", "link")) if link["ifname"] not in ("lo", "uplink")]
+    left += [line for line in run("ip", "netns", "list").splitlines() if not line.startswith("outside")]
+    telling.results[CLEAN] = [not left]
+    telling.console.print(f"  left in the kernel: {', '.join(left) or 'nothing but the host and its outside'}")
+
+
+def _line(outcome: Outcome) -> Line:
+    check = outcome.check
+    mark = "  [bold green]✓[/]" if outcome.held else "  [bold red]✗[/]"
+    return mark, f"{check.who} → {check.whom}", escape(check.address), _said(outcome)
+
+
+def _said(outcome: Outcome) -> str:
+    seen = f"{outcome.chain.split(',')[0]} sees {outcome.seen_as}" if outcome.chain else "out of reach"
+    if outcome.held:
+        return seen
+    wanted = f"{outcome.check.chain} seeing {outcome.check.seen_as}" if outcome.check.chain else "out of reach"
+    return f"[red]{seen}, wanted: {wanted}[/]"
+
+
+def _summary(telling: Telling) -> bool:
+    table = Table(
+        "", "promised", "checks", title="Summary", title_justify="left", title_style="bold", header_style="dim"
+    )
+    table.columns[2].justify = "right"
+    for promise, held in telling.results.items():
+        mark = "[bold green]✓[/]" if all(held) else "[bold red]✗[/]"
+        table.add_row(mark, promise, f"{sum(held)} of {len(held)}")
+    every = [held for group in telling.results.values() for held in group]
+    telling.console.print()
+    telling.console.print(table)
+    seconds = time.monotonic() - telling.started
+    colour, words = ("green", "All checks held") if all(every) else ("red", "Not all checks held")
+    telling.console.print(f"[bold {colour}]{words}[/]: {sum(every)} of {len(every)}, in {seconds:.1f} s")
+    return all(every)
