@@ -11,7 +11,7 @@ from netrt.compile import bridge
 from netrt.compile.facing import gateway_attachment
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.hoststate import HostState
-from netrt.dataplane.objects import Object, Pin, Sysctl
+from netrt.dataplane.objects import Object, Pin
 from netrt.firewall.elements import port_elements
 from netrt.firewall.skeleton import skeleton
 from netrt.model.address import host_of
@@ -61,19 +61,12 @@ def _skeleton(state: State, facts: HostFacts) -> Iterator[Object]:
 def compile_container(state: State, container: Container, facts: HostFacts) -> Iterator[Object]:
     """The sandbox of a container (if we made it and nobody else owns it), its attachments and its published ports."""
     if container.sandbox.owned and not container.shares:
-        yield from _sandbox(container.sandbox.path)
+        yield Pin(path=container.sandbox.path)
     for attachment in state.attachments_of(container.id):
         network = state.networks[attachment.network_id]
         yield from MODES[network.mode].attachment(state, container, network, attachment, facts)
     for mapping in container.held_ports:
         yield from _published(state, container, mapping)
-
-
-def _sandbox(path: str) -> Iterator[Object]:
-    yield Pin(path=path)
-    # a container's root may be nobody on the host: let it bind low ports and ping, as Docker does
-    yield Sysctl(netns=path, name="net/ipv4/ip_unprivileged_port_start", value="0")
-    yield Sysctl(netns=path, name="net/ipv4/ping_group_range", value="0\t2147483647")
 
 
 def _published(state: State, container: Container, mapping: PortMapping) -> Iterator[Object]:

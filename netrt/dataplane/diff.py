@@ -1,6 +1,6 @@
 """From what is to what should be: the one place that knows in which order a host is changed.
 
-Rule 1: what stands open is closed first; no link is up before its rules stand; and all elements come in one transaction, published
+Rule 1: what stands open is closed first; no link is up before its rules stand; all elements come in one transaction, published
 ports too, for they lead to an address that is not reachable yet. Rule 2: what the kernel does by itself (a deleted link takes its
 addresses, routes, sysctls and peer along) is never planned. Rule 3: a thing under a name that we want but that does not bear our
 mark is a Conflict, raised before anything is touched.

@@ -37,6 +37,7 @@ from netrt.launch.syscalls import (
 _PLAIN = MS_NOSUID | MS_NODEV | MS_NOEXEC
 _MACHINE_WIDE = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 _NETWORK_SETTINGS = "/proc/sys/net"
+_OUR_NAMESPACES = "/run/netns/netrt-"
 _CGROUP = "/sys/fs/cgroup"
 _KEPT = {"nosuid": MS_NOSUID, "nodev": MS_NODEV, "noexec": MS_NOEXEC, "noatime": 0x400, "nodiratime": 0x800}
 
@@ -49,6 +50,8 @@ def isolate(launch: Launch, netns: int | None, *, process_one: bool, network_adm
     """
     if netns is not None:
         setns(netns, CLONE_NEWNET, "the sandbox")
+        if launch.netns.startswith(_OUR_NAMESPACES):
+            _open_to_everybody()
     unshare(CLONE_NEWNS | CLONE_NEWUTS | (CLONE_NEWIPC if process_one else 0))
     mount("", "/", flags=MS_REC | (MS_PRIVATE if launch.read_only else MS_SLAVE))
     if launch.hostname:
@@ -63,6 +66,13 @@ def isolate(launch: Launch, netns: int | None, *, process_one: bool, network_adm
     if netns is not None:
         _fresh_sys()
     _read_only("/sys")
+
+
+def _open_to_everybody() -> None:
+    """Low ports and ping in a sandbox of its own are for every user and without capabilities, as Docker has it."""
+    for name, value in (("ip_unprivileged_port_start", "0"), ("ping_group_range", "0 2147483647")):
+        with open(f"{_NETWORK_SETTINGS}/ipv4/{name}", "w") as file:
+            file.write(value)
 
 
 def _bind_own_files(directory: str) -> None:
