@@ -6,7 +6,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
 
 from netrt.errors import NetrtError
 
@@ -54,8 +53,8 @@ class Program:
             return [name] if name else []
         return [os.path.join(directory, name) for directory in self.environment.get("PATH", "").split(":")]
 
-    def execute(self, path: str) -> NoReturn:
-        """Become the program at `path`. Raises NotStarted."""
+    def execute(self, path: str) -> None:
+        """Become the program at `path`: returns never. Raises NotStarted."""
         try:
             os.execve(path, self.command, self.environment)
         except OSError as error:

@@ -18,7 +18,6 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
-from typing import NoReturn
 
 from netrt.errors import NetrtError
 from netrt.launch.program import OWN_FAILURE, NotStarted, Program
@@ -39,7 +38,7 @@ class Child:
         word = os.read(self._words, 1)
         if word != b"+":
             os.close(self._consent)
-            self._fail(word)
+            raise self._failure(word)
 
     def release(self) -> None:
         """Let it start, and wait until it has. Raises NotStarted; the child is gone then."""
@@ -50,7 +49,7 @@ class Child:
         finally:
             os.close(self._consent)
         if word := os.read(self._words, 1):
-            self._fail(word)
+            raise self._failure(word)
         os.close(self._words)
 
     def abandon(self) -> None:
@@ -59,14 +58,14 @@ class Child:
         os.close(self._words)
         os.waitpid(self.pid, 0)
 
-    def _fail(self, word: bytes) -> NoReturn:
+    def _failure(self, word: bytes) -> NotStarted:
         with open(self._words, "rb") as words:
             said = (word + words.read()).decode("utf-8", "replace")
         os.waitpid(self.pid, 0)
         status, _, message = said.removeprefix("-").partition(" ")
         if not message:
-            raise NotStarted("the process was killed before it started")
-        raise NotStarted(message, int(status))
+            return NotStarted("the process was killed before it started")
+        return NotStarted(message, int(status))
 
 
 def spawn(
@@ -102,7 +101,7 @@ def spawn(
     return Child(pid, words, consent)
 
 
-def _become(prepare: Callable[[], None], program: Program, streams: Streams, say: int, hear: int) -> NoReturn:
+def _become(prepare: Callable[[], None], program: Program, streams: Streams, say: int, hear: int) -> None:
     """The child's life up to exec. Leaves this function by exec or _exit only."""
     try:
         _only_streams(streams)
