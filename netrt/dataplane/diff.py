@@ -1,11 +1,11 @@
 """From what is to what should be: the one place that knows in which order a host is changed.
 
-Rule 1: what stands open is closed first; no link is up before its rules stand; all elements come in one transaction, published
-ports too, for they lead to an address that is not reachable yet. Rule 2: what the kernel does by itself (a deleted link takes its
-addresses, routes, sysctls and peer along) is never planned. Rule 3: a thing under a name that we want but that does not bear our
-mark is a Conflict, raised before anything is touched.
+Rule 1: no link is up before its rules stand, and no rule goes before its link is gone. Published ports come and go with these
+rules, in one transaction: they lead to an address that is not reachable yet, or not any more. Rule 2: what the kernel does by
+itself (a deleted link takes its addresses, routes, sysctls and peer along) is never planned. Rule 3: a thing under a name that we
+want but that does not bear our mark is a Conflict, raised before anything is touched.
 
-    take down: published elements · routes · links · addresses · namespaces · other elements
+    take down: routes · links · addresses · namespaces · elements
     build up:  namespaces · links (down) · attributes · elements ·
                the host, then each sandbox: sysctls · addresses · links up · routes
 """
@@ -46,12 +46,11 @@ def plan(seen: HostState, wanted: HostState) -> tuple[ops.Op, ...]:
     loaded = _same_skeleton(seen, wanted)
     removed, added = _element_changes(seen, wanted) if loaded else ((), ())
     return (
-        *_change((e for e in removed if e.publishes), ()),
         *_routes_down(seen, wanted, gone),
         *(ops.DelLink(link.netns, link.name) for link in doomed),
         *_addresses_down(seen, wanted, gone),
         *(ops.UnpinNamespace(pin) for pin in unpinned),
-        *_change((e for e in removed if not e.publishes), ()),
+        *_change(removed, ()),
         *(ops.PinNamespace(p) for p in wanted.all(Pin) if p.key not in seen.objects),
         *_links_made(seen, wanted, gone),
         *_ruleset(wanted, loaded),

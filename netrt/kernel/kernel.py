@@ -8,6 +8,8 @@ from dataclasses import replace
 from itertools import groupby
 from typing import assert_never
 
+from pyroute2.netlink import NETLINK_NETFILTER
+
 from netrt.dataplane import ops
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.hoststate import HostState
@@ -35,10 +37,14 @@ _log = logging.getLogger(__name__)
 
 
 class LinuxKernel:
-    """One warm netlink socket and one nftables context, both of the namespace in which it was made. Used from one thread."""
+    """Warm netlink sockets and one nftables context, all of the namespace in which it was made. Used from one thread.
+
+    Closing a netfilter socket waits for a grace period of the kernel (nft_rcv_nl_event), so that of connection tracking stays open.
+    """
 
     def __init__(self, paths: Paths) -> None:
         self._netlink = Netlink()
+        self._conntrack = Netlink(NETLINK_NETFILTER)
         self._settings = Tree()
         self._nft = Nft()
         self._forwarding = Forwarding(paths.forwarding)
@@ -48,6 +54,7 @@ class LinuxKernel:
         """Close the sockets. Nothing in the kernel changes."""
         self._nft.close()
         self._netlink.close()
+        self._conntrack.close()
         self._settings.close()
 
     def facts(self, *, listeners: bool = False, fresh: bool = False) -> HostFacts:
@@ -133,9 +140,9 @@ class LinuxKernel:
             case ops.ChangeElements(removed, added):
                 self._nft.change(removed, added)
             case ops.ForgetAddress(address):
-                conntrack.forget_address(address)
+                conntrack.forget_address(address, self._conntrack)
             case ops.ForgetPort(protocol, host_ip, port, last, address):
-                conntrack.forget_port(protocol, host_ip, port, last, address)
+                conntrack.forget_port(protocol, host_ip, port, last, address, self._conntrack)
             case _:
                 assert_never(op)
 
