@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 class LinuxKernel:
     """Warm netlink sockets and one nftables context, all of the namespace in which it was made. Used from one thread.
 
-    Closing a netfilter socket waits for a grace period of the kernel (nft_rcv_nl_event), so that of connection tracking stays open.
+    Closing a netfilter socket waits for a grace period (nft_rcv_nl_event), so that of connection tracking stays open.
     """
 
     def __init__(self, paths: Paths) -> None:
