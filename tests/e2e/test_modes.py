@@ -13,7 +13,7 @@ import pytest
 from tests.command import Box, Netrt
 from tests.e2e.conftest import HOST4, OUTSIDE4
 from tests.host import Host
-from tests.traffic import PATIENT, Place, seen
+from tests.traffic import BRIEF, PATIENT, Place, seen
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.root
@@ -66,13 +66,16 @@ def test_two_containers_in_one_sandbox(host: Host, netrt: Netrt) -> None:
     box = Box(host, netrt.inspect("owner"))
     server = box.tcp(80)
     assert seen(outside, HOST4, 8080, server) == OUTSIDE4
-    # the owner's process ends and starts again; what is connected stays so
+    # the owner's process ends: its port is closed, its sandbox and the member stay
     netrt("stop", "-t", "0", "owner")
     assert namespace(netrt, "member") == f"net:[{Path(box.path).stat().st_ino}]"
-    assert seen(outside, HOST4, 8080, server) == OUTSIDE4
+    assert not seen(outside, HOST4, 8080, server, BRIEF)
+    assert seen(box, OUTSIDE4, 7000, outside.tcp(7000)) == HOST4
+    # and starts again
     netrt("start", "owner")
     assert namespace(netrt, "owner") == namespace(netrt, "member")
     assert Box(host, netrt.inspect("owner")).ip4 == box.ip4
+    assert seen(outside, HOST4, 8080, server) == OUTSIDE4
 
 
 def test_the_sandbox_of_nobody(netrt: Netrt) -> None:
