@@ -1,8 +1,8 @@
 """The files that each container has of its own: resolv.conf, hosts and hostname.
 
-Rule 1: they are bind-mounted into running containers, so a file that exists is written in place; one that does not is made
-whole under another name first. Rule 2: a file whose text is right is not touched. Rule 3: names and addresses come from
-checked values; what `--add-host` and `--dns` gave is checked here once more and left out where it is wrong.
+Rule 1: they are bind-mounted into running containers, so they are written in place. Rule 2: a file whose text is right is not
+touched. Rule 3: names and addresses come from checked values; what `--add-host` and `--dns` gave is checked here once more and
+left out where it is wrong.
 
 Only the daemon writes them; this module is not loaded when a process starts."""
 
