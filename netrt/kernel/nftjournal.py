@@ -58,11 +58,15 @@ class Journal:
         """Whether anybody else changed a table of ours since this was asked last, up to the generation `upto`; also where that
         cannot be told."""
         changed = self._drain()
-        while self._heard != upto and select.select([self._socket], [], [], _PATIENCE)[0]:
+        while self._behind(upto) and select.select([self._socket], [], [], _PATIENCE)[0]:
             changed |= self._drain()
-        changed |= self._heard != upto
-        self._heard = upto  # whatever was not heard is told by now, too; its announcement will never come
+        if self._behind(upto):
+            changed, self._heard = True, upto  # what was not heard by now never will be
         return changed
+
+    def _behind(self, upto: int) -> bool:
+        """Whether that generation was not heard of yet; the kernel counts in 32 bits, and we may have heard of later ones."""
+        return 0 < (upto - self._heard) % (1 << 32) < 1 << 31
 
     def _drain(self) -> bool:
         """Take in what was announced by now: whether anybody else changed a table of ours, or may have."""
