@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from netrt.demo.host import HOST4, HOST6, NETRT, OUTSIDE4, OUTSIDE6, TIER
+from netrt.demo.host import HOST4, HOST6, NETRT, OUTSIDE4, OUTSIDE6, TIER, Failed
+from netrt.demo.tier import OUT_OF_REACH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +86,16 @@ def checks(at: Addresses) -> dict[str, list[Check]]:
 
 
 def ask(check: Check, *, daemon: bool = True) -> Outcome:
-    """Ask, from where the check says: in a container by `netrt exec`, or by `ip netns exec` where no daemon may be needed."""
+    """Ask, from where the check says: in a container by `netrt exec`, or by `ip netns exec` where no daemon may be needed.
+
+    Raises Failed if asking itself did not work: that nobody answered proves nothing then.
+    """
     inside = (NETRT, "exec", check.who) if daemon else ("ip", "netns", "exec", f"netrt-{check.who}")
     places: dict[str, tuple[str, ...]] = {"host": (), "outside": ("ip", "netns", "exec", "outside")}
     command = [*places.get(check.who, inside), *TIER, "ask", f"http://{check.address}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, OUT_OF_REACH):
+        raise Failed(f"{shlex.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}".strip())
     hops = json.loads(done.stdout) if done.returncode == 0 else []
     return Outcome(check, hops[0]["client"] if hops else "", ", ".join(h["tier"] for h in hops))
 

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 PATIENCE = 2.0
 """Seconds after which an address counts as out of reach."""
+OUT_OF_REACH = 3
+"""The exit status of `ask` then: another one than that of anything that went wrong."""
 
 
 class Tier(BaseHTTPRequestHandler):
@@ -66,7 +68,7 @@ def ask(url: str) -> list[dict[str, str]]:
 
 
 def main(verb: str, subject: str) -> None:
-    """`serve NAME` until killed, or `ask URL` once; out of reach is exit status 1."""
+    """`serve NAME` until killed, or `ask URL` once."""
     if verb == "serve":
         server = Server(subject)
         print(f"{subject} is listening", flush=True)
@@ -74,7 +76,8 @@ def main(verb: str, subject: str) -> None:
     try:
         print(json.dumps(ask(subject)))
     except OSError as error:
-        sys.exit(str(error))
+        print(error, file=sys.stderr)
+        sys.exit(OUT_OF_REACH)
 
 
 if __name__ == "__main__":
