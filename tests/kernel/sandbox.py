@@ -16,6 +16,8 @@ from tests.host import Host
 from tests.waiting import wait_until
 
 FOREGROUND = str(Path(__file__).with_name("foreground.py"))
+LIBRARY_SIGNALS = 0b11 << 31
+"""Signals 32 and 33 as a mask: the C library keeps them to itself, and programs started by `make` have them ignored."""
 RESOLVER = "nameserver 198.51.100.53\n"
 
 
