@@ -10,7 +10,7 @@ import pytest
 from netrt.firewall.nat import FROM_LOOPBACK6
 from tests.host import Host
 from tests.kernel.lab import HOST4, HOST6, OUTSIDE4, OUTSIDE6, Box, Lab, answering, nothing_arrives
-from tests.traffic import Place, Wire, seen
+from tests.traffic import PATIENT, Place, Wire, seen
 
 pytestmark = pytest.mark.root
 
@@ -149,14 +149,15 @@ def test_from_outside_only_what_is_published(lab: Lab) -> None:
     assert seen(routed, HOST6, 8088, server) == routed.lan.gateway6
 
 
-@pytest.mark.parametrize("localnet", ["0", "1"])
-def test_a_loopback_port_answers_to_nobody_else(lab: Lab, localnet: str) -> None:
+@pytest.mark.parametrize("opened", ["0", "1"])
+def test_a_loopback_port_answers_to_nobody_else(lab: Lab, opened: str) -> None:
     """Not to a neighbour or a container that routes or forges loopback addresses, even if somebody opened them on that link."""
     from scapy.layers.inet import IP, UDP
     from scapy.layers.inet6 import IPv6
     from scapy.layers.l2 import Ether
 
-    lab.sysctl("net/ipv4/conf/uplink/route_localnet", localnet)
+    for setting in ("route_localnet", "accept_local"):
+        lab.sysctl(f"net/ipv4/conf/uplink/{setting}", opened)
     first = lab.lan(1)
     web, peer, far = lab.box(first), lab.box(first), lab.box(lab.lan(2))
     lab.publish(web, "127.0.0.1:5353:53/udp", "[::1]:5353:53/udp", "5454:53/udp")
@@ -179,6 +180,30 @@ def test_a_loopback_port_answers_to_nobody_else(lab: Lab, localnet: str) -> None
     service.setblocking(False)
     with pytest.raises(BlockingIOError):
         service.recv(16)
+
+
+def test_an_answer_for_loopback_comes_from_a_bridge(lab: Lab) -> None:
+    """A neighbour that forges the container's answer to a connection from ::1 is not heard."""
+    from scapy.layers.inet import UDP
+    from scapy.layers.inet6 import IPv6
+    from scapy.layers.l2 import Ether
+
+    web = lab.box(lab.lan(1))
+    lab.publish(web, "[::1]:5353:53/udp")
+    with web.udp(53) as server, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+        server.settimeout(PATIENT)
+        client.settimeout(PATIENT)
+        client.connect(("::1", 5353))
+        client.send(b"?")
+        _, peer = server.recvfrom(1)
+        forged = IPv6(src=web.ip6, dst=FROM_LOOPBACK6) / UDP(sport=53, dport=peer[1]) / b"bad"
+        published = IPv6(src=OUTSIDE6, dst=HOST6) / UDP(sport=9, dport=7070) / b"end"
+        with lab.here.udp(7070) as service:
+            service.settimeout(PATIENT)
+            Wire(lab.outside, "eth0").send(*(Ether(dst=mac_of("uplink")) / packet for packet in (forged, published)))
+            assert service.recv(3) == b"end"
+        server.sendto(b"good", peer)
+        assert client.recv(4) == b"good"
 
 
 def test_containers_of_one_network_kept_apart(host: Host) -> None:

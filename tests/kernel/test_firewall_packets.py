@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,28 @@ def test_a_form_answers_where_it_says(
     assert {address for address in reachable if seen(lab.outside, address, outside, server)} == reachable
     lab.remove(*elements)
     nothing_arrives(*((lab.here, address, outside, server) for address in answering))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_much_through_loopback(lab: Lab, address: str) -> None:
+    """Megabytes there and back, whole, in seconds."""
+    web = lab.box(lab.lan(1))
+    lab.publish(web, "8080:80")
+    sent = random.Random(1).randbytes(4_000_000)
+    with web.tcp(80) as server, socket.create_connection((address, 8080), timeout=PATIENT) as client:
+        conversation, _ = server.accept()
+
+        def echo() -> None:
+            while data := conversation.recv(1 << 16):
+                conversation.sendall(data)
+            conversation.close()
+
+        with ThreadPoolExecutor(2) as threads:
+            threads.submit(echo)
+            sending = threads.submit(lambda: (client.sendall(sent), client.shutdown(socket.SHUT_WR)))
+            got = b"".join(iter(lambda: client.recv(1 << 16), b""))
+            sending.result()
+    assert got == sent
 
 
 def test_the_networks_own_binding_address(host: Host) -> None:
