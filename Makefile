@@ -5,6 +5,7 @@ UNITS ?= $(PREFIX)/lib/systemd/system
 bin := $(CURDIR)/.venv/bin
 ready := .venv/.ready
 pytest := $(bin)/pytest
+rooms := $(wildcard netrt tests cni-plugins)
 
 .PHONY: help setup fmt check test kernel e2e bench demo clean install
 .DEFAULT_GOAL := help
@@ -19,8 +20,8 @@ $(ready): pyproject.toml tests/constraints.txt .ci/setup
 	@touch $@
 
 fmt: setup ## put the source in order: format, simple lint, the map in the README
-	$(bin)/ruff format netrt tests cni-plugins
-	$(bin)/ruff check --fix netrt tests cni-plugins
+	$(bin)/ruff format $(rooms)
+	$(bin)/ruff check --fix $(rooms)
 	$(bin)/python tests/housemap.py --write
 
 check: setup ## house rules and the pure core; no root, under a minute

@@ -119,7 +119,7 @@ NOT_A_SANDBOX = {
     (lambda: "/dev/null"): "is a device, not",
     (lambda: "/run/nowhere"): "No such file or directory",
     (lambda: ""): "No such file or directory",
-    (lambda: "/run/\0"): "null byte",
+    (lambda: "/run/\0"): "null (byte|character)",
     loop: "Too many levels of symbolic links",
     (lambda: "/proc/self/ns/mnt"): "namespace of another type",
     link_to_another_type: "namespace of another type",
