@@ -6,6 +6,7 @@ kernel does what is asked within sendmsg(2), so that answers are there when it r
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 from collections.abc import Sequence
@@ -75,6 +76,19 @@ class Netlink:
                 assert message.sequence == first + len(answers), "an answer out of turn"
                 answers.append(answer(message))
         return answers
+
+    def transact(self, begin: Request, requests: Sequence[Request], end: Request) -> bool:
+        """Send these as one netfilter transaction; each of `requests` asks to be acknowledged. Whether all were granted; else the
+        kernel has changed nothing. Raises OSError."""
+        row = (begin, *requests, end)
+        first = self._sequence + 1
+        self._sequence += len(row)
+        self._socket.send(b"".join(r.pack(first + n, NLM_F_REQUEST) for n, r in enumerate(row)))
+        errors: list[int] = []
+        with contextlib.suppress(BlockingIOError):  # all answers are there when send returns
+            while True:
+                errors += [answer(m).errno for m in messages(self._socket.recv(_ROOM, socket.MSG_DONTWAIT))]
+        return len(errors) == len(requests) and not any(errors)
 
     def dump(self, request: Request) -> list[Message]:
         """All objects that the request's filter lets pass; begun again while the kernel says that they changed meanwhile.

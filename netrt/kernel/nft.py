@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import nftables
 from pyroute2.netlink import NETLINK_NETFILTER
@@ -22,7 +22,7 @@ from netrt.errors import KernelRefused, Unavailable
 from netrt.firewall.render import render_change, render_drop, render_whole
 from netrt.firewall.sets import expression, key_expression
 from netrt.firewall.skeleton import rules_of
-from netrt.kernel import nfnetlink, nftlist
+from netrt.kernel import nfnetlink, nftelements, nftlist
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.nftjournal import Journal
 
@@ -64,7 +64,7 @@ class Nft:
         """Replace our tables, if there are any, in one transaction. Raises KernelRefused, and then nothing was changed."""
         row, held = tuple(elements), Held()
         try:
-            before, after = self._commit(render_whole(skeleton, row), row)
+            before, after = self._commit(lambda: self._run(render_whole(skeleton, row), row))
         except KernelRefused as error:
             raise KernelRefused(error.message, errno=error.errno, hint=_FEATURES) from None
         self._held = self._shape = None
@@ -81,7 +81,7 @@ class Nft:
         if not out and not into:
             return
         known = self._held
-        before, after = self._commit(render_change(out, into), (*out, *into))
+        before, after = self._commit(lambda: self._edit(out, into))
         if known is None or not self._alone(before, after):
             self._held = None
             return
@@ -93,7 +93,7 @@ class Nft:
         """Delete our tables. Raises KernelRefused where there are none."""
         if nfnetlink.shape(self._netlink) is None:
             raise KernelRefused("there is no table netrt", errno=errno.ENOENT)
-        before, after = self._commit(render_drop(), ())
+        before, after = self._commit(lambda: self._run(render_drop(), ()))
         self._shape = None
         self._held = {} if self._alone(before, after) else None
 
@@ -148,16 +148,21 @@ class Nft:
 
     # what is done
 
-    def _commit(self, text: str, elements: Collection[Element]) -> tuple[int, int]:
+    def _commit(self, transaction: Callable[[], object]) -> tuple[int, int]:
         """Make one transaction. The generations before and after."""
         before = nfnetlink.generation(self._netlink)
         try:
-            self._run(text, elements)
+            transaction()
         except KernelRefused:
             if nfnetlink.generation(self._netlink) != before:
                 self._held = None
             raise
         return before, nfnetlink.generation(self._netlink)
+
+    def _edit(self, out: Sequence[Element], into: Sequence[Element]) -> None:
+        """The short way; where the kernel refuses that, libnftables says why."""
+        if not nftelements.change(self._netlink, out, into):
+            self._run(render_change(out, into), (*out, *into))
 
     def _run(self, text: str, elements: Collection[Element]) -> str:
         status, output, error = self._context.cmd(text)

@@ -290,4 +290,5 @@ def test_ten_thousand_ports_are_one_element(nft: Nft) -> None:
     assert len(made) == 1
     nft.load(PLAIN, [port(80)])
     single = best(lambda: (nft.change([], [port(81)]), nft.change([port(81)], [])))
-    assert best(lambda: (nft.change([], made), nft.change(made, []))) < 2 * single
+    # the kernel copies a set of ranges for each change (nft_pipapo_commit): more than a hash table's, far less than 10,000
+    assert best(lambda: (nft.change([], made), nft.change(made, []))) < 5 * single
