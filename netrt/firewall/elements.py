@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from netrt.dataplane.objects import Element
 from netrt.model.address import family, host_of, link_local
@@ -46,6 +46,12 @@ def attachment_elements(network: Network, attachment: Attachment) -> tuple[Eleme
         found += [_bridge("sources6", link, mac, address) for address in (*own, "::")]
         found += [_bridge("targets6", link, address) for address in own]
     return tuple(found)
+
+
+def crossing_elements(address: str, bridges: Iterable[str]) -> tuple[Element, ...]:
+    """What a container needs that publishes ports at `address` (without prefix) and is on further networks, whose host interfaces
+    are `bridges`. Asked from there by way of the host, it would answer around the host, which then translates nothing back."""
+    return tuple(_inet(f"also_on{family(address)}", address, bridge) for bridge in bridges)
 
 
 def port_elements(

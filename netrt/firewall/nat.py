@@ -4,8 +4,8 @@ Only the first packet of a connection comes here. A published port is an element
 with a host address in its key, without, and the ranges. Only what is for an address of this host is looked up at all, so that
 what passes through is never touched.
 
-The source address is kept, except where the reply would otherwise miss the host and so the translation back:
-from a container into its own network, and from loopback addresses.
+The source address is kept, except where the reply would otherwise miss the host and so the translation back: from a container
+into its own network or to a container that is on the asking one's network too, and from loopback addresses.
 
 A connection from ::1 needs more. The kernel drops what is for ::1 on any interface but lo (RFC 4291, 2.5.3), also after it was
 translated back, and has no switch for that, as route_localnet is for IPv4. So such a connection comes from an address of our own
@@ -54,6 +54,8 @@ CHAINS = f"""\
 		ip saddr 127.0.0.0/8 masquerade
 		ip6 saddr ::1 snat ip6 to {FROM_LOOPBACK6}
 		ct status dnat iifname . oifname @pairs masquerade
+		ct status dnat ip daddr . iifname @also_on4 masquerade
+		ct status dnat ip6 daddr . iifname @also_on6 masquerade
 		# with bridge netfilter such a packet stays in the bridge, and then shows no input interface; nor do our own packets
 		ct status dnat iif 0 fib saddr type != local masquerade
 	}}

@@ -84,6 +84,8 @@ _ALL = (
     _inet("routed6", Part.LINK),
     _inet("gateways4", Part.IPV4),
     _inet("gateways6", Part.IPV6),
+    _inet("also_on4", Part.IPV4, Part.LINK),
+    _inet("also_on6", Part.IPV6, Part.LINK),
     *_ports(4, Part.IPV4),
     *_ports(6, Part.IPV6),
     Set(table="bridge", name="links", key=(Part.LINK,)),

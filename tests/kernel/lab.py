@@ -110,9 +110,8 @@ class Lab:
         lines = [f"link add {bridge} address {mac_for(bridge)} type bridge"]
         for version, subnet in ((4, 24), (6, 64)):
             if network.leads_outside(version):
-                gateway = network.subnets_of(version)[0].gateway
-                lines.append(f"addr add {gateway}/{subnet} dev {bridge}{' nodad' if version == 6 else ''}")
-        self.host.run("ip", "-batch", "-", input="\n".join([*lines, ""]))
+                lines.append(f"addr add {network.subnets_of(version)[0].gateway}/{subnet} dev {bridge}")
+        self._ip(*lines)
         if network.leads_outside(4):
             self.sysctl(f"net/ipv4/conf/{bridge}/route_localnet", "1")
         self.sysctl(f"net/ipv6/conf/{bridge}/accept_dad", "0")
@@ -123,42 +122,52 @@ class Lab:
 
     def box(self, lan: Lan) -> Box:
         """A container on that network, with default routes where it leads outside."""
-        number = self._boxes = self._boxes + 1
-        name, link, isolated = (
-            f"box{number}",
-            f"nrbox{number}",
-            "off" if bridge_options(lan.network.options).icc else "on",
-        )
-        attachment = Attachment(
+        self._boxes += 1
+        name = f"box{self._boxes}"
+        box = Box(self.host, self.host.namespace(name), lan, self._attachment(lan, "eth0"))
+        self._attach(name, lan, box.attachment)
+        for version, gateway in ((4, lan.gateway4), (6, lan.gateway6)):
+            if lan.network.leads_outside(version):
+                self.host.run("ip", "-n", name, "route", "add", "default", "via", gateway)
+        return box
+
+    def join(self, box: Box, lan: Lan) -> Attachment:
+        """Put a container on one more network."""
+        attachment = self._attachment(lan, f"eth{lan.number}", box.name)
+        self._attach(box.name, lan, attachment)
+        return attachment
+
+    def _attachment(self, lan: Lan, ifname: str, name: str = "") -> Attachment:
+        number = int(name.removeprefix("box")) if name else self._boxes
+        return Attachment(
             container_id=f"{number:064x}",
             network_id=lan.network.id,
-            ifname="eth0",
-            link=link,
+            ifname=ifname,
+            link=f"nrbox{number}-{ifname}",
             mac=mac_for(f"10.{lan.number}.0.{number}"),
             order=number,
             address4=f"10.{lan.number}.0.{number}/24",
             address6=f"fd00:{lan.number}::{number}/64" if lan.network.ipv6 else "",
         )
-        box = Box(self.host, self.host.namespace(name), lan, attachment)
+
+    def _attach(self, name: str, lan: Lan, attachment: Attachment) -> None:
+        link, inside = attachment.link, f"name {attachment.ifname} address {attachment.mac} netns {name}"
+        isolated = "off" if bridge_options(lan.network.options).icc else "on"
         self.add(*attachment_elements(lan.network, attachment))
-        self.host.run(
-            "ip",
-            "-batch",
-            "-",
-            input=f"link add {link} type veth peer name eth0 address {attachment.mac} netns {name}\n"
-            f"link set {link} master {lan.bridge} addrgenmode none\n"
-            f"link set {link} type bridge_slave isolated {isolated} hairpin on\nlink set {link} up\n",
+        self._ip(
+            f"link add {link} type veth peer {inside}",
+            f"link set {link} master {lan.bridge} addrgenmode none",
+            f"link set {link} type bridge_slave isolated {isolated} hairpin on",
+            f"link set {link} up",
         )
-        box.call(self.sysctl, "net/ipv6/conf/eth0/accept_dad", "0")
-        inside = [f"addr add {attachment.address4} dev eth0"]
-        inside += [f"addr add {attachment.address6} dev eth0 nodad"] if lan.network.ipv6 else []
-        inside.append("link set eth0 up")
-        for version, gateway in ((4, lan.gateway4), (6, lan.gateway6)):
-            if lan.network.leads_outside(version):
-                inside.append(f"route add default via {gateway}")
-        self.host.run("ip", "-n", name, "-batch", "-", input="\n".join([*inside, ""]))
+        place = Place(self.host, f"/run/netns/{name}")
+        place.call(self.sysctl, f"net/ipv6/conf/{attachment.ifname}/accept_dad", "0")
+        addresses = [f"addr add {address} dev {attachment.ifname}" for address in attachment.addresses]
+        self._ip(*addresses, f"link set {attachment.ifname} up", netns=name)
         wait_until(lambda: "LOWER_UP" in self.host.run("ip", "link", "show", link).stdout, what=f"carrier of {link}")
-        return box
+
+    def _ip(self, *lines: str, netns: str = "") -> None:
+        self.host.run("ip", *(["-n", netns] if netns else []), "-batch", "-", input="\n".join([*lines, ""]))
 
     def publish(self, box: Box, *specs: str, host_binding: str | None = None) -> tuple[Element, ...]:
         """Publish ports (`-p` texts) of a container; what was put in is returned."""

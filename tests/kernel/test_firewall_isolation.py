@@ -64,10 +64,13 @@ def test_a_forged_error_does_not_reach_another_network(lab: Lab) -> None:
 
 
 def test_internal_networks(lab: Lab) -> None:
-    """Their containers reach each other and nothing else, although they try by way of the host; nothing reaches them."""
+    """Their containers reach each other and nothing else, although they try by way of the host; nothing reaches them, although
+    the host has routes, IPv6 and even a published port for them."""
     inner, outer = lab.lan(1, internal=True), lab.lan(2)
     one, two, web = lab.box(inner), lab.box(inner), lab.box(outer)
     lab.publish(web, "8080:80")
+    lab.publish(one, "8181:81")
+    lab.sysctl("net/ipv6/conf/lan1/disable_ipv6", "0")
     server, outside, service = web.tcp(80), lab.outside.tcp(7000), lab.here.tcp(7070)
     mine = two.tcp(80)
     assert seen(one, two.ip4, 80, mine) == one.ip4
@@ -76,7 +79,7 @@ def test_internal_networks(lab: Lab) -> None:
     for via, address, family in (("10.1.0.1", one.ip4, "-4"), ("fd00:1::1", one.ip6, "-6")):
         lab.host.run("ip", family, "-n", one.name, "neigh", "add", via, "lladdr", lan, "dev", "eth0")
         lab.host.run("ip", family, "-n", one.name, "route", "add", "default", "via", via)
-        lab.host.run("ip", family, "route", "add", address, "dev", "lan1", check=False)
+        lab.host.run("ip", family, "route", "add", address, "dev", "lan1")
     routed_through(lab, one)
     own = one.tcp(81)
     nothing_arrives(
@@ -88,6 +91,7 @@ def test_internal_networks(lab: Lab) -> None:
         (one, HOST4, 7070, service),
         (one, "10.2.0.1", 7070, service),
         *((asking, address, 81, own) for asking in (lab.outside, web) for address in (one.ip4, one.ip6)),
+        *((asking, address, 8181, own) for asking in (lab.outside, web) for address in (HOST4, HOST6)),
     )
     assert not answering((one, HOST4), (one, HOST6), (web, one.ip4), (lab.outside, one.ip6))
     assert seen(web, OUTSIDE4, 7000, outside) == HOST4

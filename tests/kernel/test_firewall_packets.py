@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from netrt.firewall.elements import crossing_elements
 from netrt.firewall.nat import FROM_LOOPBACK6
 from tests.host import Host
 from tests.kernel.lab import HOST4, HOST6, OUTSIDE4, OUTSIDE6, Box, Lab, nothing_arrives
@@ -156,6 +157,21 @@ def test_the_networks_own_binding_address(host: Host) -> None:
     assert seen(lab.here, "127.0.0.1", 8080, server) == "10.1.0.1"
     assert seen(lab.outside, HOST4, 8081, server) == OUTSIDE4
     nothing_arrives((lab.outside, HOST4, 8080, server), (lab.outside, HOST6, 8080, server))
+
+
+def test_between_containers_that_share_another_network(lab: Lab) -> None:
+    """A port leads to `web` on its first network; `peer` asks from the second, where it could be answered around the host."""
+    first, second = lab.lan(1), lab.lan(2)
+    web, peer = lab.box(first), lab.box(second)
+    lab.join(web, second)
+    lab.publish(web, "8080:80")
+    for address in (web.ip4, web.ip6):
+        lab.add(*crossing_elements(address, [second.bridge]))
+    server = web.tcp(80)
+    assert seen(peer, HOST4, 8080, server) == first.gateway4
+    assert seen(peer, HOST6, 8080, server) == first.gateway6
+    assert seen(lab.outside, HOST4, 8080, server) == OUTSIDE4
+    assert seen(peer, "10.2.0.2", 80, server) == peer.ip4
 
 
 def test_sctp_is_led_in(host: Host) -> None:

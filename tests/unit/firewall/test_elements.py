@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from netrt.dataplane.objects import PUBLISHING_SETS, Element
 from netrt.errors import Invalid
-from netrt.firewall.elements import attachment_elements, network_elements, port_elements
+from netrt.firewall.elements import attachment_elements, crossing_elements, network_elements, port_elements
 from netrt.firewall.render import render_change, render_whole
 from netrt.firewall.sets import SETS, expression, key_expression
 from netrt.firewall.skeleton import rules_of, skeleton
@@ -145,6 +145,11 @@ def test_a_family_that_the_container_lacks() -> None:
     assert {e.set for e in port_elements(parse_port("8080:80"), "", WEB6, None)} == {"ports6"}
     assert not port_elements(parse_port("[::1]:8080:80"), WEB4, "", None)
     assert not port_elements(parse_port("8080:80"), "", "", None)
+
+
+def test_a_container_on_further_networks() -> None:
+    found = {(e.set, *e.at) for to in (WEB4, WEB6) for e in crossing_elements(to, ["br2", "br3"])}
+    assert found == {(f"also_on{v}", to, br) for v, to in ((4, WEB4), (6, WEB6)) for br in ("br2", "br3")}
 
 
 ports = st.integers(1, 65535)
