@@ -110,7 +110,8 @@ class Lab:
         lines = [f"link add {bridge} address {mac_for(bridge)} type bridge"]
         for version, subnet in ((4, 24), (6, 64)):
             if network.leads_outside(version):
-                lines.append(f"addr add {network.subnets_of(version)[0].gateway}/{subnet} dev {bridge}")
+                gateway = f"{network.subnets_of(version)[0].gateway}/{subnet}"
+                lines.append(f"addr add {gateway} dev {bridge} {_nodad(gateway)}")
         self._ip(*lines)
         if network.leads_outside(4):
             self.sysctl(f"net/ipv4/conf/{bridge}/route_localnet", "1")
@@ -162,7 +163,9 @@ class Lab:
         )
         place = Place(self.host, f"/run/netns/{name}")
         place.call(self.sysctl, f"net/ipv6/conf/{attachment.ifname}/accept_dad", "0")
-        addresses = [f"addr add {address} dev {attachment.ifname}" for address in attachment.addresses]
+        addresses = [
+            f"addr add {address} dev {attachment.ifname} {_nodad(address)}" for address in attachment.addresses
+        ]
         self._ip(*addresses, f"link set {attachment.ifname} up", netns=name)
         wait_until(lambda: "LOWER_UP" in self.host.run("ip", "link", "show", link).stdout, what=f"carrier of {link}")
 
@@ -176,6 +179,10 @@ class Lab:
         )
         self.add(*made)
         return made
+
+
+def _nodad(address: str) -> str:
+    return "nodad" if ":" in address else ""
 
 
 Attempt = tuple[Place, str, int, socket.socket]

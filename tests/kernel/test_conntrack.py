@@ -221,7 +221,7 @@ def test_it_costs_the_same_among_many(host: Host) -> None:
 
     def best() -> float:
         taken = []
-        for _ in range(15):
+        for _ in range(25):
             begun = time.perf_counter()
             conntrack.forget_port("udp", "", 5353, 5353, web.ip4)
             conntrack.forget_port("udp", "", 5353, 5353, web.ip6)
@@ -232,4 +232,4 @@ def test_it_costs_the_same_among_many(host: Host) -> None:
     with lab.here.open(socket.AF_INET, socket.SOCK_DGRAM) as client:
         for number in range(5000):
             client.sendto(b"?", (f"127.0.{number >> 8}.{number & 255}", 7000))
-    assert best() < 1.5 * few + 0.002
+    assert best() < 2 * few + 0.005
