@@ -118,6 +118,8 @@ def test_services_of_the_host(lab: Lab) -> None:
         assert seen(trusted, address, 7070, tcp) in (trusted.ip4, trusted.ip6)
     for address in (trusted.lan.gateway4, trusted.lan.gateway6):
         assert seen(trusted, address, 7071, udp) in (trusted.ip4, trusted.ip6)
+    for address in addresses:
+        assert seen(lab.here, address, 7070, tcp)
     mine = plain.tcp(80)
     assert seen(lab.here, plain.ip4, 80, mine) == "10.1.0.1"
     assert seen(lab.here, plain.ip6, 80, mine) == "fd00:1::1"
@@ -146,6 +148,10 @@ def test_from_outside_only_what_is_published(lab: Lab) -> None:
     assert seen(lab.outside, routed.ip6, 81, server) == OUTSIDE6
     nothing_arrives((hidden, routed.ip4, 81, server), (hidden, routed.ip6, 81, server))
     outside = lab.outside.tcp(7000)
+    for address, to in ((hidden.lan.gateway4, OUTSIDE4), (hidden.lan.gateway6, OUTSIDE6)):
+        assert seen(lab.here, to, 7000, outside, source=address) == address, (
+            "the host itself may use its gateway address"
+        )
     assert seen(routed, OUTSIDE4, 7000, outside) == routed.ip4
     assert seen(routed, OUTSIDE6, 7000, outside) == routed.ip6
     lab.publish(routed, "8088:81")

@@ -224,14 +224,21 @@ def test_masquerade_for_what_leaves(lab: Lab) -> None:
 def test_nothing_leaves_untranslated(lab: Lab) -> None:
     """A packet that connection tracking calls invalid is not translated; it must not leave with a container's address."""
     from scapy.layers.inet import IP, TCP, UDP
+    from scapy.layers.inet6 import IPv6
     from scapy.layers.l2 import Ether
 
     web = lab.box(lab.lan(1))
     sender, receiver = Wire(web, "eth0"), Wire(lab.outside, "eth0")
-    to = Ether(src=web.mac, dst=Path("/sys/class/net/lan1/address").read_text().strip()) / IP(src=web.ip4, dst=OUTSIDE4)
-    sender.send(to / TCP(sport=1, dport=7000, flags="SA", chksum=1), to / UDP(sport=1, dport=7001) / b"end")
-    heard = receiver.heard_until(lambda raw: raw.endswith(b"end"))
-    assert {Ether(raw)[IP].src for raw in heard if IP in Ether(raw)} == {HOST4}
+    to = Ether(src=web.mac, dst=Path("/sys/class/net/lan1/address").read_text().strip())
+    bad, good = TCP(sport=1, dport=7000, flags="SA", chksum=1), UDP(sport=1, dport=7001)
+    for packet, kind, expected in (
+        (IP(src=web.ip4, dst=OUTSIDE4), IP, HOST4),
+        (IPv6(src=web.ip6, dst=OUTSIDE6), IPv6, HOST6),
+    ):
+        end = expected.encode()
+        sender.send(to / packet / bad, to / packet / good / end)
+        heard = map(Ether, receiver.heard_until(lambda raw, end=end: raw.endswith(end)))  # type: ignore[misc]
+        assert {frame[kind].src for frame in heard if TCP in frame or UDP in frame} == {expected}
 
 
 def test_somebody_elses_translation_goes_on(lab: Lab) -> None:
@@ -249,10 +256,18 @@ def ask(client: socket.socket, address: str) -> None:
 
 
 def test_errors_find_their_way_back(lab: Lab) -> None:
-    """A closed port behind a published one, and a destination that is too far: the asker is told."""
+    """A closed port behind a published one, or outside: the asker is told."""
     web = lab.box(lab.lan(1))
     lab.publish(web, "8081:81/udp", "8081:81")
-    for asking, address in ((lab.outside, HOST4), (lab.outside, HOST6), (lab.here, "127.0.0.1"), (lab.here, "::1")):
+    for asking, address in (
+        (lab.outside, HOST4),
+        (lab.outside, HOST6),
+        (lab.here, "127.0.0.1"),
+        (lab.here, "::1"),
+        (web, OUTSIDE4),
+        (web, OUTSIDE6),
+        (web, HOST4),
+    ):
         for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
             with asking.open(socket.AF_INET6 if ":" in address else socket.AF_INET, kind) as client:
                 client.settimeout(PATIENT)
