@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from netrt.launch.files import HostFiles, refresh
 from netrt.model.decision import Event
+from netrt.model.difference import difference
 from netrt.model.state import State
 from netrt.paths import Paths
 
@@ -33,7 +34,7 @@ class Publisher:
             refresh(self._paths, before, after, HostFiles.read())
         except OSError as error:
             log.error("files of containers cannot be written: %s", error)
-        for container_id in before.containers.keys() - after.containers.keys():
+        for container_id in difference(before.containers, after.containers)[0]:
             for path in (self._paths.log(container_id), f"{self._paths.log(container_id)}.1"):
                 with contextlib.suppress(OSError):
                     os.unlink(path)

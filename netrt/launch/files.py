@@ -125,7 +125,7 @@ def refresh(paths: Paths, before: State, after: State, host: HostFiles) -> None:
     those that are gone. At start-up `before` is an empty State. Raises OSError."""
     for container_id in affected(before, after):
         write_files(paths.container(container_id), container_files(after, container_id, host))
-    for container_id in before.containers.keys() - after.containers.keys():
+    for container_id in difference(before.containers, after.containers)[0]:
         shutil.rmtree(paths.container(container_id), ignore_errors=True)
 
 
