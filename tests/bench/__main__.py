@@ -20,6 +20,7 @@ from netrt.api.client import Client
 from tests.bench.floor import TABLE, Floor
 from tests.namespaces import own_namespaces
 
+NETWORKS = ("bench", "one", "two", "three", "four")
 REPEATS = 30
 WARM_UP = 5
 
@@ -59,8 +60,8 @@ class Bench:
         self.floor = floor
         self.number = 10
 
-    def attach(self, name: str, *ports: str) -> None:
-        self.client.create_container(name, networks=["bench"], ports=ports)
+    def attach(self, name: str, *ports: str, network: str = "bench") -> None:
+        self.client.create_container(name, networks=[network], ports=ports)
 
     def attaches(self, repeats: int = REPEATS) -> Attaches:
         turns = [self._turn() for _ in range(repeats + WARM_UP)][WARM_UP:]
@@ -75,9 +76,11 @@ class Bench:
         detach = timed(lambda: self.client.remove_container(name))
         return attach, detach, floor_attach, floor_detach
 
-    def filled(self, first: int, last: int) -> None:
-        for number in range(first, last):
-            self.attach(f"load{number}")
+    def filled(self, count: int, *networks: str) -> None:
+        """More containers, spread over these networks."""
+        for network in networks:
+            for number in range(count // len(networks)):
+                self.attach(f"load-{network}-{number}-{count}", network=network)
 
     def published(self, name: str, spec: str) -> None:
         self.attach(name, spec)
@@ -96,7 +99,8 @@ def bench() -> Iterator[Bench]:
         subprocess.run(["nft", "-f", "-"], input=TABLE, text=True, check=True)
         os.environ["NETRT_ROOT"] = root
         client = Client(root=root)
-        client.create_network("bench", subnets=["10.251.0.0/16"])
+        for number, network in enumerate(NETWORKS):
+            client.create_network(network, subnets=[f"10.{number + 200}.0.0/16"])
         try:
             yield Bench(client, Floor("floor0"))
         finally:
@@ -114,11 +118,14 @@ def rows(on: Bench) -> Iterator[Row]:
     yield Row("one more port at 10,000 / at 10", many.attach / few.attach, 1.5, many.attach, few.attach)
     on.client.remove_container("many")
     on.client.remove_container("ten")
-    on.filled(0, 500)
+    on.filled(500, *NETWORKS)
     full = on.attaches()
     yield Row("attach at 500 / attach at 0", full.attach / empty.attach, 1.3, full.attach, empty.attach)
     yield Row("attach at 500 / kernel floor", full.attach / full.floor_attach, 0, full.attach, full.floor_attach)
     yield Row("detach at 500 / kernel floor", full.detach / full.floor_detach, 0, full.detach, full.floor_detach)
+    on.filled(400, "bench")
+    bridge = on.attaches()
+    yield Row("attach, 500 on one bridge / at 0", bridge.attach / empty.attach, 0, bridge.attach, empty.attach)
 
 
 def main() -> int:
