@@ -10,6 +10,9 @@ import msgspec
 from netrt.api.schema.body import Body, decode, unsupported
 from netrt.api.schema.networks import EndpointBody, endpoint
 from netrt.errors import Invalid
+from netrt.launch.capabilities import capability_names
+from netrt.launch.extrahosts import parse_extra_host
+from netrt.model.address import parse_ip
 from netrt.model.command import CreateContainer, Endpoint
 from netrt.model.container import ProcessSpec, Sandbox
 from netrt.model.port import PortMapping, parse_port
@@ -136,7 +139,7 @@ def _process(body: ContainerBody, host: HostBody) -> ProcessSpec | None:
     for field, texts in (("Cmd", command), ("Env", env), ("WorkingDir", (cwd,))):
         if any("\0" in text for text in texts):
             raise Invalid(f"field {field} has a NUL character in it")
-    return ProcessSpec(
+    spec = ProcessSpec(
         command=command,
         env=env,
         cwd=cwd,
@@ -144,9 +147,13 @@ def _process(body: ContainerBody, host: HostBody) -> ProcessSpec | None:
         cap_drop=_capabilities("CapDrop", host.cap_drop),
         read_only=bool(host.readonly_rootfs),
         auto_remove=bool(host.auto_remove),
-        dns=tuple(host.dns or ()),
+        dns=tuple(str(parse_ip("resolver", text)) for text in host.dns or ()),
         extra_hosts=tuple(host.extra_hosts or ()),
     )
+    capability_names(spec.cap_add, spec.cap_drop)
+    for text in spec.extra_hosts:
+        parse_extra_host(text)
+    return spec
 
 
 def _words(value: str | list[str] | None) -> tuple[str, ...]:

@@ -205,6 +205,9 @@ def test_dockers_own_body(client: Client) -> None:
         ({"Cmd": ["a"], "Env": ["novalue"]}, "field Env: 'novalue' is not KEY=VALUE"),
         ({"Cmd": ["a"], "WorkingDir": "here"}, "field WorkingDir: 'here' is not an absolute path"),
         ({"Cmd": ["a"], "HostConfig": {"CapAdd": ["net admin"]}}, "field CapAdd: 'NET ADMIN' is no capability"),
+        ({"Cmd": ["a"], "HostConfig": {"CapAdd": ["FLY"]}}, "FLY"),
+        ({"Cmd": ["a"], "HostConfig": {"Dns": ["somewhere"]}}, "invalid resolver 'somewhere'"),
+        ({"Cmd": ["a"], "HostConfig": {"ExtraHosts": ["db"]}}, "invalid extra host 'db'"),
         (
             {"HostConfig": {"PortBindings": {"80": [{"HostPort": 8080}]}}},
             "field HostConfig.PortBindings[...][0].HostPort: expected str, got int",
