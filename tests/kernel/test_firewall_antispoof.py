@@ -21,7 +21,9 @@ FORGED = "02:42:66:66:66:66"
 
 @pytest.fixture(params=["bridge netfilter on", "bridge netfilter off"])
 def lab(host: Host, request: pytest.FixtureRequest) -> Lab:
-    return Lab(host, bridge_netfilter=request.param == "bridge netfilter on")
+    """Once as on a host that was a router before us, once as on one that was not."""
+    on = request.param == "bridge netfilter on"
+    return Lab(host, frozenset({4, 6} if on else ()), bridge_netfilter=on)
 
 
 def bad_frames(evil: Box, peer: Box) -> Iterator[tuple[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture(params=["bridge netfilter on", "bridge netfilter off"])
 def lab(host: Host, request: pytest.FixtureRequest) -> Lab:
-    return Lab(host, bridge_netfilter=request.param == "bridge netfilter on")
+    """Once as on a host that was a router before us, once as on one that was not."""
+    on = request.param == "bridge netfilter on"
+    return Lab(host, frozenset({4, 6} if on else ()), bridge_netfilter=on)
 
 
 def mac_of(link: str) -> str:
@@ -285,5 +288,25 @@ def test_others_are_left_alone(host: Host, bridge_netfilter: bool, guarded: bool
         nothing_arrives((one, "172.21.0.2", 80, server))
     else:
         assert seen(one, "172.21.0.2", 80, server) == "172.20.0.2"
-    assert seen(web, OUTSIDE4, 7000, lab.outside.tcp(7000)) == HOST4
+    outside = lab.outside.tcp(7000)
+    assert seen(web, OUTSIDE4, 7000, outside) == seen(lab.here, OUTSIDE4, 7000, outside) == HOST4
+    assert seen(web, OUTSIDE6, 7000, outside) == seen(lab.here, OUTSIDE6, 7000, outside) == HOST6
     assert seen(lab.here, "172.21.0.2", 80, server) == "172.21.0.1"
+
+
+def test_a_guarded_host_still_joins_groups(host: Host) -> None:
+    """Its reports to routers on the uplink go out."""
+    from scapy.layers.inet import IP
+    from scapy.layers.inet6 import IPv6
+    from scapy.layers.l2 import Ether
+
+    lab = Lab(host, frozenset({4, 6}))
+    receiver = Wire(lab.outside, "eth0")
+    index = socket.if_nametoindex("uplink")
+    with lab.here.udp(7000, "0.0.0.0") as four, lab.here.udp(7001) as six:
+        request = socket.inet_aton("239.1.2.3") + socket.inet_aton(HOST4)
+        four.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+        receiver.heard_until(lambda raw: IP in Ether(raw) and Ether(raw)[IP].proto == socket.IPPROTO_IGMP)
+        wanted = socket.inet_pton(socket.AF_INET6, "ff05::1234") + struct.pack("=I", index)
+        six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, wanted)
+        receiver.heard_until(lambda raw: IPv6 in Ether(raw) and Ether(raw)[IPv6].dst == "ff02::16")

@@ -21,7 +21,9 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture(params=["bridge netfilter on", "bridge netfilter off"])
 def lab(host: Host, request: pytest.FixtureRequest) -> Lab:
-    return Lab(host, bridge_netfilter=request.param == "bridge netfilter on")
+    """Once as on a host that was a router before us, once as on one that was not."""
+    on = request.param == "bridge netfilter on"
+    return Lab(host, frozenset({4, 6} if on else ()), bridge_netfilter=on)
 
 
 def asked_from_everywhere(lab: Lab, server: socket.socket, port: int, web: Box, peer: Box, far: Box) -> dict[str, str]:
