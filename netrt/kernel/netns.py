@@ -192,18 +192,18 @@ def _held(path: str) -> bool:
 def _share(directory: str) -> None:
     """Make the directory a shared mount, as `ip netns` does: a pin then shows, and goes, in every mount namespace."""
 
-    def share() -> None:
-        _checked(_libc.mount(b"", where, b"none", ctypes.c_ulong(_MS_SHARED | _MS_REC), None), "mount --make-shared")
+    def share(more: int) -> None:
+        _checked(_libc.mount(b"", where, b"none", ctypes.c_ulong(_MS_SHARED | more), None), "mount --make-shared")
 
     where = directory.encode()
     os.makedirs(directory, mode=0o755, exist_ok=True)
     try:
-        share()
+        share(0)  # what is mounted below a shared mount is shared by itself; walking all pins would take time with each
     except OSError as error:
         if error.errno != errno.EINVAL:  # EINVAL: no mount point yet
             raise
         _checked(_libc.mount(where, where, b"none", ctypes.c_ulong(_MS_BIND | _MS_REC), None), "mount --bind")
-        share()
+        share(_MS_REC)
 
 
 def _loopback_up() -> None:
