@@ -12,9 +12,11 @@ import pytest
 
 from netrt.firewall.elements import crossing_elements
 from netrt.firewall.nat import FROM_LOOPBACK6
+from netrt.model.address import link_local
 from tests.host import Host
 from tests.kernel.lab import HOST4, HOST6, OUTSIDE4, OUTSIDE6, Box, Lab, nothing_arrives
 from tests.traffic import PATIENT, Place, Wire, seen
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.root
 
@@ -275,6 +277,22 @@ def test_errors_find_their_way_back(lab: Lab) -> None:
                 client.settimeout(PATIENT)
                 with pytest.raises(ConnectionRefusedError):
                     ask(client, address)
+
+
+def test_a_link_local_address_refuses(host: Host) -> None:
+    """What comes from such an address cannot be led on; a client is refused at once, and need not wait."""
+    lab = Lab(host)
+    web = lab.box(lab.lan(1))
+    lab.publish(web, "8080:80")
+    server = web.tcp(80)
+    address = link_local(Path("/sys/class/net/uplink/address").read_text().strip())
+    index = lab.outside.call(socket.if_nametoindex, "eth0")
+
+    wait_until(lambda: "tentative" not in lab.host.run("ip", "addr", "show", "uplink").stdout, what="the address")
+    with server, lab.outside.open(socket.AF_INET6, socket.SOCK_STREAM) as client:
+        client.settimeout(PATIENT)
+        with pytest.raises(ConnectionRefusedError):
+            client.connect((address, 8080, 0, index))
 
 
 def test_the_way_to_a_container_may_be_narrow(lab: Lab) -> None:
