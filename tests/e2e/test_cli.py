@@ -292,7 +292,8 @@ def test_who_may_not_ask_is_told_so(netrt: Netrt) -> None:
 
 def test_events_as_they_happen(netrt: Netrt, host: Host) -> None:
     netrt("network", "ls")
-    following = host.spawn(PROGRAM, "events", "--format", "json", "-f", "type=network")
+    # --since, because the network may be there before the one who follows
+    following = host.spawn(PROGRAM, "events", "--since", "10m", "--format", "json", "-f", "type=network")
     assert following.stdout
 
     netrt("network", "create", "app")
