@@ -154,6 +154,11 @@ def test_containers_are_not_reached_by_routing_to_them(site: Site) -> None:
     assert not reached(site.outside, site.peer, site.peer.ip4, site.peer.ip6)
     assert not pings(site.outside, site.web.ip4, BRIEF)
     assert not pings(site.outside, site.web.ip6, BRIEF)
+    # nor is the host at its gateway addresses, which are for its containers
+    for gateway, via in zip(site.gateways, (HOST4, HOST6), strict=True):
+        site.netrt.host.run("ip", "-n", "outside", "route", "add", gateway, "via", via)
+    assert not reached(site.outside, site.here, *site.gateways)
+    assert not [a for a in site.gateways if seen(site.outside, a, 8080, site.web.tcp(81), BRIEF)]
     # what was asked for from inside comes back
     assert seen(site.web, OUTSIDE4, 7000, site.outside.tcp(7000)) == HOST4
 
