@@ -301,12 +301,14 @@ def test_a_guarded_host_still_joins_groups(host: Host) -> None:
     from scapy.layers.l2 import Ether
 
     lab = Lab(host, frozenset({4, 6}))
-    receiver = Wire(lab.outside, "eth0")
-    index = socket.if_nametoindex("uplink")
+    receiver, uplink = Wire(lab.outside, "eth0"), mac_of("uplink")
     with lab.here.udp(7000, "0.0.0.0") as four, lab.here.udp(7001) as six:
         request = socket.inet_aton("239.1.2.3") + socket.inet_aton(HOST4)
         four.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
-        receiver.heard_until(lambda raw: IP in Ether(raw) and Ether(raw)[IP].proto == socket.IPPROTO_IGMP)
-        wanted = socket.inet_pton(socket.AF_INET6, "ff05::1234") + struct.pack("=I", index)
+        receiver.heard_until(
+            lambda raw: IP in Ether(raw) and (Ether(raw).src, Ether(raw)[IP].proto) == (uplink, socket.IPPROTO_IGMP)
+        )
+        group = socket.inet_pton(socket.AF_INET6, "ff05::1234")
+        wanted = group + struct.pack("=I", socket.if_nametoindex("uplink"))
         six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, wanted)
-        receiver.heard_until(lambda raw: IPv6 in Ether(raw) and Ether(raw)[IPv6].dst == "ff02::16")
+        receiver.heard_until(lambda raw: Ether(raw).src == uplink and IPv6 in Ether(raw) and group in raw)
