@@ -97,6 +97,9 @@ def bench() -> Iterator[Bench]:
             subprocess.run(["ip", *line.split()], check=True)
         subprocess.run(["ip", "link", "set", "floor0", "up"], check=True)
         subprocess.run(["nft", "-f", "-"], input=TABLE, text=True, check=True)
+        run = Path(root, "run")  # like /run: on a disk's file system, inode numbers just freed are avoided by a linear search
+        run.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", run], check=True)
         os.environ["NETRT_ROOT"] = root
         client = Client(root=root)
         for number, network in enumerate(NETWORKS):
@@ -105,6 +108,7 @@ def bench() -> Iterator[Bench]:
             yield Bench(client, Floor("floor0"))
         finally:
             client.close()
+            subprocess.run(["umount", "--lazy", run], check=True)
 
 
 def rows(on: Bench) -> Iterator[Row]:

@@ -1,0 +1,62 @@
+"""Which names there are, as immutable values: a zone for each network, a view for each sandbox.
+
+Rule 1: names are lower case, without a dot at the end, and without the network's domain. Rule 2: addresses are canonical text
+without prefix length. Rule 3: a name is here from the moment its attachment is usable until it is withdrawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+ADDRESS = "127.0.0.11"
+"""Where every sandbox on a user network finds the server."""
+
+PORT = 20053
+"""Where the server really listens in a sandbox: datagrams and connections to port 53 of ADDRESS are led there, so that port 53 is
+left to the container."""
+
+
+class Service(msgspec.Struct, frozen=True):
+    """What an SRV record says: a port, and the name (in the same zone) of the host that has it."""
+
+    port: int
+    target: str
+
+
+class Zone(msgspec.Struct, frozen=True, kw_only=True):
+    """The names of one network: `hosts` name → addresses, `pointers` address → name, `services` `_http._tcp.web` → SRV.
+
+    `domain` is the network's name: `web` and `web.DOMAIN` are the same host, and what is not known below DOMAIN does not exist.
+    """
+
+    network: str
+    domain: str
+    ttl: int
+    hosts: Mapping[str, tuple[str, ...]] = {}
+    pointers: Mapping[str, str] = {}
+    services: Mapping[str, tuple[Service, ...]] = {}
+
+
+class Upstream(msgspec.Struct, frozen=True):
+    """A resolver that unknown names are forwarded to. `from_host`: it is asked from the host's namespace, for it listens on the
+    host's loopback; all others are asked from inside the sandbox."""
+
+    address: str
+    from_host: bool = False
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """What one sandbox may see: the networks (ids) that it is on, in the order in which they are searched, and where unknown names
+    go. Without `upstreams` they go nowhere (REFUSED), as on internal networks."""
+
+    sandbox: str
+    networks: tuple[str, ...]
+    upstreams: tuple[Upstream, ...] = ()
+
+
+class Names(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it at one moment: zones by network id, views by sandbox path."""
+
+    zones: Mapping[str, Zone] = {}
+    views: Mapping[str, View] = {}
