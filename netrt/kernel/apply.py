@@ -21,6 +21,7 @@ from netrt.errors import Invalid
 from netrt.kernel import links, routes, sysctl
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.netns import enter, open_namespace
+from netrt.kernel.procfs import Procfs
 from netrt.kernel.refused import gone, harmless, refused
 from netrt.kernel.wire import Request
 
@@ -81,7 +82,7 @@ class Sandboxes:
         self._path, self._descriptor = HOST, -1
 
 
-def do_inside(todo: Iterable[LinkOp], sandboxes: Sandboxes) -> None:
+def do_inside(todo: Iterable[LinkOp], sandboxes: Sandboxes, procfs: Procfs) -> None:
     """Do these in their sandboxes, from the calling thread, which enters them one after another.
 
     What is to be taken away from a sandbox that is gone is gone too. Raises KernelRefused."""
@@ -96,7 +97,7 @@ def do_inside(todo: Iterable[LinkOp], sandboxes: Sandboxes) -> None:
             continue
         except OSError as error:
             raise refused(row[0], error.errno or 0, "the namespace cannot be entered") from error
-        with Netlink() as netlink, sysctl.Tree() as settings:
+        with Netlink() as netlink, sysctl.Tree.of_sandbox(procfs) as settings:
             hands = Hands(netlink, settings, sandboxes)
             for op in row:
                 hands.do(op)

@@ -23,6 +23,7 @@ from netrt.kernel.listeners import listeners as read_listeners
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.nft import Nft
 from netrt.kernel.observe import alive, observe
+from netrt.kernel.procfs import Procfs
 from netrt.kernel.refused import harmless, named, refused
 from netrt.kernel.sysctl import FORWARDING, Forwarding, Tree
 from netrt.paths import Paths
@@ -46,6 +47,7 @@ class LinuxKernel:
         self._netlink = Netlink()
         self._conntrack = Netlink(NETLINK_NETFILTER)
         self._settings = Tree()
+        self._procfs = Procfs()
         self._nft = Nft()
         self._forwarding = Forwarding(paths.forwarding)
         self._facts: HostFacts | None = None
@@ -56,6 +58,7 @@ class LinuxKernel:
         self._netlink.close()
         self._conntrack.close()
         self._settings.close()
+        self._procfs.close()
 
     def facts(self, *, listeners: bool = False, fresh: bool = False) -> HostFacts:
         """What the host is like. Kept from call to call unless `fresh`; `listeners` are read anew when asked for, else empty, and
@@ -70,7 +73,7 @@ class LinuxKernel:
     def observe(self, scope: Scope) -> HostState:
         """What the kernel holds of what the scope names. Raises KernelRefused where it cannot be read."""
         try:
-            return observe(scope, self._netlink, self._settings, self._nft)
+            return observe(scope, self._netlink, self._settings, self._procfs, self._nft)
         except OSError as error:
             raise _unreadable(error) from error
 
@@ -85,7 +88,7 @@ class LinuxKernel:
             for inside, row in groupby(todo, lambda op: place(op) != HOST):
                 if inside:
                     within = [op for op in row if isinstance(op, LinkOp)]
-                    netns.on_thread(lambda within=within: do_inside(within, sandboxes))  # type: ignore[misc]
+                    netns.on_thread(lambda within=within: do_inside(within, sandboxes, self._procfs))  # type: ignore[misc]
                 else:
                     self._on_host(row, sandboxes)
         except OSError as error:

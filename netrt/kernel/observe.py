@@ -35,6 +35,7 @@ from netrt.kernel.links import SeenLink
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.netns import enter, identify, on_thread, opened
 from netrt.kernel.nft import Nft
+from netrt.kernel.procfs import Procfs
 from netrt.kernel.sysctl import Tree
 
 OWN_NAMES = "nr"
@@ -66,13 +67,13 @@ class _Sight:
     nsid: int = -1
 
 
-def observe(scope: Scope, netlink: Netlink, settings: Tree, nft: Nft) -> HostState:
+def observe(scope: Scope, netlink: Netlink, settings: Tree, procfs: Procfs, nft: Nft) -> HostState:
     """Look. `netlink` and `settings` are of the calling thread's namespace, the host's. Raises OSError, KernelRefused."""
     views = _views(scope)
     sights = {HOST: _look(netlink, settings, views.pop(HOST, _View()), everything=scope.everything)}
     there = {path: view for path, view in views.items() if os.path.exists(path)}
     if there:
-        sights |= on_thread(lambda: _look_inside(there, netlink))
+        sights |= on_thread(lambda: _look_inside(there, netlink, procfs))
     seen: list[Object] = [*_pins(scope), *_links(sights, scope)]
     for place, sight in sights.items():
         seen += _inside(place, sight)
@@ -109,13 +110,13 @@ def _views(scope: Scope) -> dict[str, _View]:
 # look
 
 
-def _look_inside(views: Mapping[str, _View], host: Netlink) -> dict[str, _Sight]:
+def _look_inside(views: Mapping[str, _View], host: Netlink, procfs: Procfs) -> dict[str, _Sight]:
     """Look in these sandboxes, one after another, from the calling thread. `host` is a socket of the host's namespace."""
     sights = {}
     for path, view in views.items():
         with contextlib.suppress(Invalid), opened(path) as netns:
             enter(netns)
-            with Netlink() as netlink, Tree() as settings:
+            with Netlink() as netlink, Tree.of_sandbox(procfs) as settings:
                 sights[path] = _look(netlink, settings, view)
             sights[path].nsid = _nsid(host, netns)
     return sights

@@ -11,6 +11,8 @@ import errno
 import os
 from pathlib import Path
 
+from netrt.kernel.procfs import Procfs
+
 FORWARDING = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 """The switch of each family."""
 
@@ -20,14 +22,16 @@ _IPV6 = "net/ipv6"
 
 
 class Tree:
-    """The values of the namespace of the thread that makes it; a context manager.
+    """The values of the namespace of the thread that makes it; a context manager. `root` is the directory that holds `net`, below
+    the open directory `at` if it is relative."""
 
-    It keeps `/proc/sys/net` open: the directories of that name of all namespaces lie in one chain of the kernel's cache of
-    names, so that each walk through one costs time with every namespace of the host.
-    """
+    def __init__(self, root: str = _ROOT, at: int | None = None) -> None:
+        self._net = os.open(f"{root}/{_NET}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at)
 
-    def __init__(self, root: str = _ROOT) -> None:
-        self._net = os.open(f"{root}/{_NET}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    @classmethod
+    def of_sandbox(cls, procfs: Procfs) -> Tree:
+        """For a thread that has entered a sandbox: one of many, so by way of a proc file system of our own."""
+        return cls("sys", procfs.for_sandbox())
 
     def __enter__(self) -> Tree:
         return self
