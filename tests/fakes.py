@@ -53,6 +53,9 @@ class FakeKernel:
         there = pins | self.adopted
         return {path: there[path] for path in paths if path in there}
 
+    def rest(self) -> None:
+        pass
+
     def close(self) -> None:
         self.closed = True
 

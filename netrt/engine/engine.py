@@ -110,6 +110,8 @@ class Engine:
         self._ready.set_result(None)
         while (job := self._jobs.get()) is not None:
             self._answer(job)
+            if self._jobs.empty():
+                self._kernel.rest()
         self._kernel.close()
         self._store.close()
 

@@ -25,6 +25,7 @@ from netrt.kernel.nft import Nft
 from netrt.kernel.observe import alive, observe
 from netrt.kernel.procfs import Procfs
 from netrt.kernel.refused import harmless, named, refused
+from netrt.kernel.spares import Spares
 from netrt.kernel.sysctl import FORWARDING, Forwarding, Tree
 from netrt.paths import Paths
 
@@ -48,6 +49,7 @@ class LinuxKernel:
         self._conntrack = Netlink(NETLINK_NETFILTER)
         self._settings = Tree()
         self._procfs = Procfs()
+        self._spares = Spares()
         self._nft = Nft()
         self._forwarding = Forwarding(paths.forwarding)
         self._facts: HostFacts | None = None
@@ -59,6 +61,7 @@ class LinuxKernel:
         self._conntrack.close()
         self._settings.close()
         self._procfs.close()
+        self._spares.close()
 
     def facts(self, *, listeners: bool = False, fresh: bool = False) -> HostFacts:
         """What the host is like. Kept from call to call unless `fresh`; `listeners` are read anew when asked for, else empty, and
@@ -80,6 +83,10 @@ class LinuxKernel:
     def alive(self, paths: Sequence[str]) -> Mapping[str, int]:
         """Which of these paths lead to a network namespace now (never the host's own), and its inode number."""
         return alive(paths)
+
+    def rest(self) -> None:
+        """Use the time between two commands to get ready for the next."""
+        self._spares.refill()
 
     def apply(self, todo: Sequence[ops.Op]) -> None:
         """Do these in order. Raises KernelRefused, naming the first that was refused."""
@@ -123,7 +130,8 @@ class LinuxKernel:
         match op:
             case ops.PinNamespace(pin):
                 sandboxes.close()
-                netns.pin(pin.path)
+                with self._spares.taken() as spare:
+                    netns.pin(pin.path, spare)
             case ops.UnpinNamespace(pin):
                 sandboxes.close()
                 netns.unpin(pin.path)

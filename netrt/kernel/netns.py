@@ -160,9 +160,17 @@ def on_thread(work: Callable[[], T]) -> T:
 # make and remove
 
 
-def pin(path: str) -> None:
-    """Make a network namespace with its loopback up, and keep it at `path`, as `ip netns add` does. Raises OSError; EEXIST where
-    a namespace is there already."""
+def new_namespace() -> int:
+    """Move the calling thread, which `on_thread` made, into a new namespace with its loopback up, and return that as an open
+    file. Raises OSError."""
+    _checked(_libc.unshare(CLONE_NEWNET), "unshare")
+    _loopback_up()
+    return os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def pin(path: str, spare: int | None = None) -> None:
+    """Keep a network namespace with its loopback up at `path`, as `ip netns add` does: `spare`, an open file, or a
+    new one. Raises OSError; EEXIST where a namespace is there already."""
     _share(os.path.dirname(path))
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDONLY | os.O_CLOEXEC, 0))
@@ -171,16 +179,23 @@ def pin(path: str) -> None:
             raise
         # a file without a mount is what a crash, or a reboot where /run is kept, leaves: it serves as well as a new one
 
-    def make() -> None:
-        _checked(_libc.unshare(CLONE_NEWNET), "unshare")
-        _loopback_up()
-        _checked(_libc.mount(_OWN.encode(), path.encode(), b"none", ctypes.c_ulong(_MS_BIND), None), "mount")
-
     try:
-        on_thread(make)
+        if spare is not None:
+            _keep(spare, path)
+        else:
+            made = on_thread(new_namespace)
+            try:
+                _keep(made, path)
+            finally:
+                os.close(made)
     except OSError:
         os.unlink(path)
         raise
+
+
+def _keep(namespace: int, path: str) -> None:
+    file = f"/proc/self/fd/{namespace}".encode()
+    _checked(_libc.mount(file, path.encode(), b"none", ctypes.c_ulong(_MS_BIND), None), "mount")
 
 
 def _held(path: str) -> bool:
