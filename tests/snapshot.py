@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from difflib import ndiff
 from typing import Any
 
@@ -14,6 +15,10 @@ VOLATILE = {
     "topology_change_timer", "valid_life_time", "preferred_life_time", "num_tx_queues", "num_rx_queues", "ext_filter",
     "linkmode", "operstate", "flags", "tso_max_size", "tso_max_segs", "link", "inet6_addr_gen_mode", "promiscuity",
 }  # fmt: skip
+
+
+_OWNER = re.compile(r" # progname .*|\tflags (owner|persist|owner,persist)?\n")
+"""How nft shows whom a table belongs to: a running daemon, or none."""
 
 
 def _still(value: Any) -> Any:
@@ -48,7 +53,7 @@ def snapshot(host: Host) -> dict[str, Any]:
             routes = host.run("ip", *where, version, "-j", "route", "show", "table", "all").stdout
             kept = [r for r in json.loads(routes or "[]") if not str(r.get("dst", "")).startswith(("fe80", "ff00"))]
             taken[f"routes {version} {name}"] = _still(kept)
-    taken["nft"] = host.run("nft", "-s", "list", "ruleset").stdout
+    taken["nft"] = _OWNER.sub("", host.run("nft", "-s", "list", "ruleset").stdout)
     return taken
 
 

@@ -3,6 +3,7 @@
 group = "netrt"                 # members may use the socket
 log_level = "info"              # debug, info, warning, error
 publish_address = "127.0.0.1"   # host address of published ports that name none; without it all addresses
+lock_rules = true               # nobody but netrtd can change its nftables tables (Linux 6.9 and later)
 ula = "fd12:3456:789a::/48"     # where IPv6 networks are cut from; without it a random one, made once
 pools = [                       # where networks are cut from; without it the private ranges, in /24
   { cidr = "10.64.0.0/12", size = 24 },
@@ -35,6 +36,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     group: str = "netrt"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     publish_address: str = ""
+    lock_rules: bool = True
     ula: str = ""
     pools: tuple[PoolEntry, ...] = ()
 

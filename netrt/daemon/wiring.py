@@ -51,7 +51,8 @@ async def running(paths: Paths, config: Config) -> AsyncIterator[Api]:
     if not store.load().networks:
         store.save(State(), initial_state(time.time_ns()))
     pools = config.address_pools(store.once("ula", new_ula))
-    engine = Engine(LinuxKernel(paths), store, Publisher(paths, hub.committed), pools)
+    kernel = LinuxKernel(paths, lock_rules=config.lock_rules)
+    engine = Engine(kernel, store, Publisher(paths, hub.committed), pools)
     api = Api(engine=engine, hub=hub, paths=paths, adopt=adopt, publish_address=config.publish_address)
     await asyncio.to_thread(engine.start)
     hub.deliver()

@@ -12,20 +12,18 @@ from netrt.firewall.sets import expression, key_expression
 from netrt.firewall.skeleton import TABLES
 
 
-def render_whole(skeleton: Skeleton, elements: Iterable[Element]) -> str:
-    """Replace our tables, if they exist, by these. Raises Invalid where an element is not of its set's kind."""
-    return f"{render_drop()}{skeleton.text}{render_change((), elements)}"
+def render_whole(skeleton: Skeleton, elements: Iterable[Element], standing: Iterable[str] = ()) -> str:
+    """Fill our tables, which are there. `standing` are the chains and sets that are in them and make room ("chain inet netrt
+    forward"). Raises Invalid where an element is not of its set's kind."""
+    room = [f"delete {name}\n" for name in standing]
+    rules = [f"flush table {family} netrt\n" for family in TABLES] if room else []
+    return "".join((*rules, *room, skeleton.text, render_change((), elements)))
 
 
 def render_change(removed: Iterable[Element], added: Iterable[Element]) -> str:
     """Take out elements, then put in others. Raises Invalid where one is not of its set's kind."""
     edits = "; ".join((*_edits("delete", removed, key_expression), *_edits("add", added, expression)))
     return f"{edits}\n" if edits else ""
-
-
-def render_drop() -> str:
-    """Delete our tables, those of them that exist."""
-    return "".join(f"add table {family} netrt\ndelete table {family} netrt\n" for family in TABLES)
 
 
 def _edits(verb: str, elements: Iterable[Element], written: Callable[[Element], str]) -> Iterator[str]:

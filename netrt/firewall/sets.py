@@ -47,11 +47,12 @@ class Set:
     interval: bool = False
 
     def declaration(self) -> str:
-        """One line of a table's text."""
+        """One line of nft text."""
         kind = "map" if self.value else "set"
         types = f"typeof iifname . {Part.TARGET}" if Part.TARGET in self.key else f"type {' . '.join(self.key)}"
         value = f" : {' . '.join(self.value)}" if self.value else ""
-        return f"{kind} {self.name} {{ {types}{value}; {'flags interval; ' if self.interval else ''}}}"
+        interval = "flags interval; " if self.interval else ""
+        return f"add {kind} {self.table} netrt {self.name} {{ {types}{value}; {interval}}}"
 
 
 def _inet(name: str, *key: Part) -> Set:
@@ -98,9 +99,9 @@ SETS = {(each.table, each.name): each for each in _ALL}
 """By family of the table and name."""
 
 
-def declarations(table: str) -> str:
-    """The sets and maps of one table, as lines of its text."""
-    return "\n".join(f"\t{each.declaration()}" for each in _ALL if each.table == table)
+def declarations(table: str) -> tuple[str, ...]:
+    """The sets and maps of one table, as lines of nft text."""
+    return tuple(each.declaration() for each in _ALL if each.table == table)
 
 
 def expression(element: Element) -> str:

@@ -1,14 +1,18 @@
 """The constant part of our tables: chains, and the sets that they look things up in.
 
-It depends on nothing that exists on the host but on whether we turned forwarding on. Its seal sits in the comment of table
-`inet netrt`: a hash of the text and the number of its rules, so that a new process knows what is loaded, and notices when a rule
-of it was taken out or put in.
+It depends on nothing that exists on the host but on whether we turned forwarding on. Its seal is the comment of a chain that does
+nothing: a hash of the text and the number of its rules, so that a new process knows what is loaded, and notices when a rule of it
+was taken out or put in.
+
+The text names the table in each line and never speaks of a table as such: libnftables would then set the table's flags, and does
+not know all of those that ours has.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+import textwrap
 from functools import cache
 
 from netrt.dataplane.objects import Skeleton
@@ -18,21 +22,22 @@ from netrt.firewall.sets import declarations
 TABLES = ("inet", "bridge", "ip6")
 """The families in which we have a table `netrt`."""
 
+SEAL = "seal"
+"""The chain of table `inet` that has the seal as its comment."""
+
 
 @cache
 def skeleton(guarded: frozenset[int]) -> Skeleton:
     """The tables without elements. `guarded`: families (4, 6) whose forwarding was off before we turned it on; in these, packets
     are not forwarded between two interfaces that are both not ours."""
-    tables = {
-        "inet": "\n".join(
-            (declarations("inet"), "", isolation.CHAINS + isolation.guard(guarded), nat.CHAINS.rstrip("\n"))
-        ),
-        "bridge": "\n".join((declarations("bridge"), "", antispoof.CHAINS.rstrip("\n"))),
-        "ip6": nat.LOOPBACK6.rstrip("\n"),
+    chains = {
+        "inet": isolation.CHAINS + isolation.guard(guarded) + "\n" + nat.CHAINS,
+        "bridge": antispoof.CHAINS,
+        "ip6": nat.LOOPBACK6,
     }
-    seal = f"{hashlib.sha256(_text(tables).encode()).hexdigest()[:16]}-{_rules(tables)}"
-    sealed = tables | {"inet": f'\tcomment "{seal}"\n\n{tables["inet"]}'}
-    return Skeleton(seal=seal, text=_text(sealed))
+    text = "\n".join(_text(family, body) for family, body in chains.items())
+    seal = f"{hashlib.sha256(text.encode()).hexdigest()[:16]}-{sum(map(_rules, chains.values()))}"
+    return Skeleton(seal=seal, text=f'{text}\nchain inet netrt {SEAL} {{\n\tcomment "{seal}"\n}}\n')
 
 
 def rules_of(sealed: Skeleton) -> int:
@@ -41,11 +46,14 @@ def rules_of(sealed: Skeleton) -> int:
     return int(count) if count.isdecimal() else -1
 
 
-def _text(tables: Mapping[str, str]) -> str:
-    return "\n".join(f"table {family} netrt {{\n{tables[family]}\n}}\n" for family in TABLES)
+def _text(family: str, chains: str) -> str:
+    """The sets of one table, then its chains, those first that others lead to."""
+    named = re.sub(r"^chain ", f"chain {family} netrt ", textwrap.dedent(chains), flags=re.MULTILINE)
+    led_to = re.findall(r"^(chain .*) \{\n(?:\t#.*\n)*(?!\t(?:#|type ))", named, re.MULTILINE)
+    return "\n".join((*declarations(family), "", *(f"add {chain}" for chain in led_to), "", named))
 
 
-def _rules(tables: Mapping[str, str]) -> int:
+def _rules(chains: str) -> int:
     """How many rules: the lines that stand two deep, but for comments and what makes a chain a base chain."""
-    lines = (line.removeprefix("\t\t") for text in tables.values() for line in text.splitlines() if line[:2] == "\t\t")
+    lines = (line.removeprefix("\t\t") for line in chains.splitlines() if line[:2] == "\t\t")
     return sum(not line.startswith(("#", "type ")) for line in lines)

@@ -41,16 +41,17 @@ _log = logging.getLogger(__name__)
 class LinuxKernel:
     """Warm netlink sockets and one nftables context, all of the namespace in which it was made. Used from one thread.
 
-    Closing a netfilter socket waits for a grace period (nft_rcv_nl_event), so that of connection tracking stays open.
+    `lock_rules`: nobody else shall be able to change our nftables tables, where the kernel allows that. Closing a netfilter
+    socket waits for a grace period (nft_rcv_nl_event), so that of connection tracking stays open.
     """
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, *, lock_rules: bool = True) -> None:
         self._netlink = Netlink()
         self._conntrack = Netlink(NETLINK_NETFILTER)
         self._settings = Tree()
         self._procfs = Procfs()
         self._spares = Spares()
-        self._nft = Nft()
+        self._nft = Nft(lock=lock_rules)
         self._forwarding = Forwarding(paths.forwarding)
         self._facts: HostFacts | None = None
 

@@ -35,10 +35,11 @@ _TRIES = 50
 
 
 class Netlink:
-    """A netlink socket. Used by one thread at a time; a context manager."""
+    """A netlink socket. Used by one thread at a time; a context manager. `shared` is a socket that somebody else opened and uses
+    too, at other times."""
 
-    def __init__(self, protocol: int = NETLINK_ROUTE) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+    def __init__(self, protocol: int = NETLINK_ROUTE, shared: socket.socket | None = None) -> None:
+        self._socket = shared or socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         for option in (_CAP_ACK, _EXT_ACK, _STRICT):
             self._socket.setsockopt(SOL_NETLINK, option, 1)
         self._sequence = 0
@@ -77,9 +78,9 @@ class Netlink:
                 answers.append(answer(message))
         return answers
 
-    def transact(self, begin: Request, requests: Sequence[Request], end: Request) -> bool:
-        """Send these as one netfilter transaction; each of `requests` asks to be acknowledged. Whether all were granted; else the
-        kernel has changed nothing. Raises OSError."""
+    def transact(self, begin: Request, requests: Sequence[Request], end: Request) -> int:
+        """Send these as one netfilter transaction; each of `requests` asks to be acknowledged. 0 if all were granted, else the
+        error number of the first that was not, and then the kernel has changed nothing. Raises OSError."""
         row = (begin, *requests, end)
         first = self._sequence + 1
         self._sequence += len(row)
@@ -88,7 +89,8 @@ class Netlink:
         with contextlib.suppress(BlockingIOError):  # all answers are there when send returns
             while True:
                 errors += [answer(m).errno for m in messages(self._socket.recv(_ROOM, socket.MSG_DONTWAIT))]
-        return len(errors) == len(requests) and not any(errors)
+        refused = next(filter(None, errors), 0)
+        return refused or (0 if len(errors) == len(requests) else errno.EIO)
 
     def dump(self, request: Request) -> list[Message]:
         """All objects that the request's filter lets pass; begun again while the kernel says that they changed meanwhile.

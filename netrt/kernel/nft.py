@@ -12,61 +12,77 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import nftables
 from pyroute2.netlink import NETLINK_NETFILTER
 
 from netrt.dataplane.objects import Element, Key, Skeleton
 from netrt.errors import KernelRefused, Unavailable
-from netrt.firewall.render import render_change, render_drop, render_whole
+from netrt.firewall.render import render_change, render_whole
 from netrt.firewall.sets import expression, key_expression
 from netrt.firewall.skeleton import rules_of
-from netrt.kernel import nfnetlink, nftelements, nftlist
+from netrt.kernel import nfnetlink, nftelements, nftlist, nfttables
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.nftjournal import Journal
+from netrt.kernel.nfttables import DORMANT, LOCKED, OPEN
 
 _LIBRARY = "libnftables.so.1"
 _NUMBERS = {os.strerror(number): number for number in errno.errorcode}
 _TRIES = 5
 """How often to list anew because somebody made a transaction meanwhile, before what we have must do."""
 _FEATURES = "this kernel lacks a part of nftables; needed are inet, bridge and ip6 tables with nat, fib, ct and dup"
+_SOMEBODY_ELSES = "another process owns the tables netrt, or netrtd lacks CAP_NET_ADMIN"
 
 Held = dict[Key, Element | Skeleton]
 
 
 class Nft:
-    """A libnftables context and a socket, both of the namespace in which it was made. Used from one thread.
+    """A libnftables context and sockets, all of the namespace in which it was made. Used from one thread. `lock`: nobody else
+    shall be able to change our tables, where the kernel allows that.
 
     Raises Unavailable where libnftables is missing."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lock: bool = False) -> None:
         try:
             ctypes.CDLL(_LIBRARY)
         except OSError as error:
             raise Unavailable(f"{_LIBRARY} cannot be loaded", hint="on Debian and Ubuntu: libnftables1") from error
+        before = nfttables.sockets()
         self._context = nftables.Nftables(_LIBRARY)
         self._context.set_numeric_proto_output(True)
+        owner = nfttables.shared(nfttables.sockets() - before)
+        self._flags = LOCKED if lock and owner else OPEN
         self._netlink = Netlink(NETLINK_NETFILTER)
+        self._owner = owner or Netlink(NETLINK_NETFILTER)
         self._journal = Journal(self._netlink)
+        self._owning = False
+        """Whether the tables are there and we are their owner."""
         self._held: Held | None = None
         """What the tables hold as of what the journal has heard, or None: not known."""
         self._shape: nfnetlink.Shape | None = None
         """Rules and chains as this process loaded or first saw them."""
 
+    @property
+    def locked(self) -> bool:
+        """Whether nobody else can change our tables."""
+        return self._flags == LOCKED
+
     def close(self) -> None:
         """Close the sockets. The tables stay."""
         self._journal.close()
         self._netlink.close()
+        self._owner.close()
         del self._context  # libnftables' socket goes with it
 
     def load(self, skeleton: Skeleton, elements: Iterable[Element]) -> None:
-        """Replace our tables, if there are any, in one transaction. Raises KernelRefused, and then nothing was changed."""
+        """Make our tables or replace what is in them, in one transaction. Raises KernelRefused, and then nothing was changed."""
         row, held = tuple(elements), Held()
         try:
-            before, after = self._commit(lambda: self._run(render_whole(skeleton, row), row))
+            standing = self._claimed()
+            before, after = self._commit(lambda: self._run(render_whole(skeleton, row, standing), row))
         except KernelRefused as error:
-            raise KernelRefused(error.message, errno=error.errno, hint=_FEATURES) from None
+            raise KernelRefused(error.message, errno=error.errno, hint=error.hint or _FEATURES) from None
         self._held = self._shape = None
         if self._alone(before, after):
             shape = nfnetlink.shape(self._netlink)
@@ -91,10 +107,11 @@ class Nft:
 
     def drop(self) -> None:
         """Delete our tables. Raises KernelRefused where there are none."""
-        if nfnetlink.shape(self._netlink) is None:
+        tables = nfnetlink.tables(self._netlink)
+        if not tables:
             raise KernelRefused("there is no table netrt", errno=errno.ENOENT)
-        before, after = self._commit(lambda: self._run(render_drop(), ()))
-        self._shape = None
+        before, after = self._commit(lambda: self._granted(nfttables.drop(self._owner, tables)))
+        self._owning, self._shape = False, None
         self._held = {} if self._alone(before, after) else None
 
     def seen(self, keys: Collection[Key] | None) -> Iterator[Element | Skeleton]:
@@ -121,7 +138,7 @@ class Nft:
                 break
             try:
                 self._held = self._list()
-            except KernelRefused:  # a table went between two looks
+            except (KernelRefused, OSError):  # a table went between two looks
                 if last:
                     raise
         assert self._held is not None
@@ -131,8 +148,14 @@ class Nft:
         shape = nfnetlink.shape(self._netlink)
         if shape is None:
             return {}
-        skeleton = Skeleton(seal=shape.comment)
-        if shape.rules != rules_of(skeleton) or self._shape not in (None, shape):
+        if self.locked and nfttables.left_behind(shape.tables):
+            self._claim(shape.tables)
+            shape = nfnetlink.shape(self._netlink) or shape
+        if not self._owning and nfttables.owned(shape.tables):
+            return {}  # they are those of another netrtd, with a root of its own
+        skeleton = Skeleton(seal=shape.seal)
+        wrong = any(flags != LOCKED if self.locked else flags & DORMANT for flags in shape.tables.values())
+        if wrong or shape.rules != rules_of(skeleton) or self._shape not in (None, shape):
             skeleton = Skeleton(seal="changed by somebody else")
             return {skeleton.key: skeleton}
         self._shape = shape
@@ -148,6 +171,31 @@ class Nft:
 
     # what is done
 
+    def _claimed(self) -> tuple[str, ...]:
+        """Our tables, made if need be; returns the chains and sets that stand in them. Raises KernelRefused, OSError."""
+        shape = nfnetlink.shape(self._netlink)
+        try:
+            self._claim(shape.tables if shape else {})
+        except KernelRefused as error:
+            if not self.locked or error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+            self._flags = OPEN  # a kernel before 6.9
+            self._claim(shape.tables if shape else {})
+        shape = nfnetlink.shape(self._netlink)
+        return shape.names if shape else ()
+
+    def _claim(self, tables: Mapping[str, int]) -> None:
+        before, after = self._commit(lambda: self._granted(nfttables.claim(self._owner, tables, self._flags)))
+        self._owning = self.locked
+        if after == before + 1:
+            self._journal.made(after)
+
+    def _granted(self, number: int) -> None:
+        """Raises KernelRefused unless the number is 0."""
+        if number:
+            hint = _SOMEBODY_ELSES if number == errno.EPERM else ""
+            raise KernelRefused(os.strerror(number), errno=number, hint=hint)
+
     def _commit(self, transaction: Callable[[], object]) -> tuple[int, int]:
         """Make one transaction. The generations before and after."""
         before = nfnetlink.generation(self._netlink)
@@ -161,7 +209,7 @@ class Nft:
 
     def _edit(self, out: Sequence[Element], into: Sequence[Element]) -> None:
         """The short way; where the kernel refuses that, libnftables says why."""
-        if not nftelements.change(self._netlink, out, into):
+        if not nftelements.change(self._owner, out, into):
             self._run(render_change(out, into), (*out, *into))
 
     def _run(self, text: str, elements: Collection[Element]) -> str:

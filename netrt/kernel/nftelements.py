@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import struct
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -22,7 +21,7 @@ from pyroute2.netlink.nfnetlink.nftsocket import NFT_MSG_DELSETELEM, NFT_MSG_NEW
 from netrt.dataplane.objects import Element
 from netrt.firewall.sets import PROTOCOL_NUMBERS, SETS, Part, Set
 from netrt.kernel.netlink import Netlink
-from netrt.kernel.nfnetlink import FAMILIES, request
+from netrt.kernel.nfnetlink import FAMILIES, request, transact
 from netrt.kernel.wire import Request, attribute, nested, text
 
 MOST = 256
@@ -30,8 +29,6 @@ MOST = 256
 
 _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS, _LIST_ELEM = 1, 2, 3, 1
 _KEY, _DATA, _KEY_END, _VALUE = 1, 2, 10, 1
-_BATCH_BEGIN, _BATCH_END = 16, 17  # NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END
-_BATCH = struct.pack(">BBH", 0, 0, NFNL_SUBSYS_NFTABLES)
 
 
 def change(netlink: Netlink, removed: Sequence[Element], added: Sequence[Element]) -> bool:
@@ -39,8 +36,7 @@ def change(netlink: Netlink, removed: Sequence[Element], added: Sequence[Element
     if len(removed) + len(added) > MOST:
         return False
     requests = (*_edits(NFT_MSG_DELSETELEM, 0, removed), *_edits(NFT_MSG_NEWSETELEM, NLM_F_CREATE, added))
-    begin, end = (Request(kind, 0, _BATCH) for kind in (_BATCH_BEGIN, _BATCH_END))
-    return netlink.transact(begin, requests, end)
+    return not transact(netlink, requests)
 
 
 def _edits(message: int, flags: int, elements: Sequence[Element]) -> list[Request]:

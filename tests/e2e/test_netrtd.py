@@ -162,7 +162,7 @@ def refused(*options: str) -> str:
 
 
 @pytest.mark.parametrize(("text", "words"), [
-    ('colour = "red"', "unknown key 'colour' (known: group, log_level, publish_address, ula, pools)"),
+    ('colour = "red"', "unknown key 'colour' (known: group, log_level, publish_address, lock_rules, ula, pools)"),
     ("pools = [{ cidr = '10.0.0.0/8', length = 24 }]", "unknown key 'length' in pools[0] (known: cidr, size)"),
     ("log_level = 5", "expected str, got int - at log_level"),
     ("log_level = 'loud'", "invalid enum value 'loud' - at log_level"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from netrt.dataplane.objects import Element
 from netrt.firewall.elements import attachment_elements, network_elements, port_elements
 from netrt.firewall.render import render_change, render_whole
-from netrt.firewall.skeleton import skeleton
+from netrt.firewall.skeleton import TABLES, skeleton
 from netrt.model.address import mac_for
 from netrt.model.container import Attachment
 from netrt.model.network import Mode, Network, Subnet, bridge_options
@@ -69,7 +69,7 @@ class Lab:
         self._boxes = 1
         self.sysctl("net/ipv4/ip_forward", "1")
         self.sysctl("net/ipv6/conf/all/forwarding", "1")
-        self.nft(render_whole(self.skeleton, ()))
+        self.nft("".join(f"add table {family} netrt\n" for family in TABLES) + render_whole(self.skeleton, ()))
 
     def nft(self, text: str) -> None:
         self.host.run("nft", "-f", "-", input=text)

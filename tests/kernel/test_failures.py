@@ -55,6 +55,7 @@ class Hurt(LinuxKernel):
             Hurt.count += 1
             if Hurt.count - 1 == Hurt.at:
                 if Hurt.kill:
+                    self.close()  # as the end of a process does
                     raise Killed
                 raise KernelRefused(f"cannot {op.describe()}: injected", errno=5)
             super().apply((op,))
@@ -164,5 +165,6 @@ def test_a_kill_at_any_operation_leaves_before_or_after(
         points += 1
     assert points >= 1
     after = snapshot(host)
+    engine.close()
     engine_on(store).start()
     assert not differences(after, snapshot(host)), "killed after the save"

@@ -28,8 +28,16 @@ pytestmark = pytest.mark.root
 PLAIN = skeleton(frozenset())
 
 
+@pytest.fixture(params=[False, True], ids=["open", "locked"])
+def nft(host: Host, request: pytest.FixtureRequest) -> Iterator[Nft]:
+    made = Nft(lock=request.param)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def nft(host: Host) -> Iterator[Nft]:
+def unlocked(host: Host) -> Iterator[Nft]:
+    """As on a kernel before 6.9, where others can change our tables."""
     made = Nft()
     yield made
     made.close()
@@ -44,8 +52,9 @@ def bridge(name: str) -> Element:
 
 
 def listed() -> set[Element | Skeleton]:
-    """What a process sees that knows nothing."""
+    """What a process sees that knows nothing, whoever owns the tables."""
     stranger = Nft()
+    stranger._owning = True
     try:
         return set(stranger.seen(None))
     finally:
@@ -184,32 +193,99 @@ VANDALISM = [
     "flush ruleset",
     "chain inet netrt input { policy drop; }",
     "insert rule bridge netrt from_container accept; flush chain ip6 netrt over_lo",
+    "add set inet netrt more { type ipv4_addr; }",
+    "flush table bridge netrt; delete set bridge netrt targets6",
+    "add chain inet netrt more",
+    "table inet netrt { flags dormant; }",
 ]
 
 
 @pytest.mark.parametrize("what", VANDALISM)
-def test_changed_rules_are_seen_and_repaired(nft: Nft, host: Host, what: str) -> None:
-    nft.load(PLAIN, [port(80)])
+def test_changed_rules_are_seen_and_repaired(unlocked: Nft, host: Host, what: str) -> None:
+    unlocked.load(PLAIN, [port(80)])
     host.run("nft", "-f", "-", input=f"{what}\n")
-    assert PLAIN not in set(nft.seen(None))
+    assert PLAIN not in set(unlocked.seen(None))
+    unlocked.load(PLAIN, [port(80)])
+    assert set(unlocked.seen(None)) == listed() == {PLAIN, port(80)}
+    host.run("nft", "-f", "-", input=f"{what}\n")
+    if list(unlocked.seen(None)):
+        unlocked.drop()
+    assert not list(unlocked.seen(None))
+
+
+@pytest.mark.parametrize("what", VANDALISM)
+def test_nobody_else_changes_locked_tables(host: Host, what: str) -> None:
+    nft = Nft(lock=True)
     nft.load(PLAIN, [port(80)])
+    done = host.run("nft", "-f", "-", input=f"{what}\n", check=False)
+    assert "Operation not permitted" in done.stderr or what == "flush ruleset"
     assert set(nft.seen(None)) == listed() == {PLAIN, port(80)}
-    host.run("nft", "-f", "-", input=f"{what}\n")
-    if list(nft.seen(None)):
-        nft.drop()
-    assert not list(nft.seen(None))
+    nft.change([port(80)], [port(81)])
+    assert listed() == {PLAIN, port(81)}
+    nft.close()
 
 
-def test_a_rule_in_another_place_is_seen(nft: Nft, host: Host) -> None:
+def test_locked_tables_outlive_their_owner_and_get_another(host: Host) -> None:
+    first = Nft(lock=True)
+    first.load(PLAIN, [port(80)])
+    first.close()
+    assert listed() == {PLAIN, port(80)}
+    second = Nft(lock=True)
+    assert set(second.seen(None)) == {PLAIN, port(80)}, "there is nothing to do"
+    host.run("nft", "flush", "ruleset")
+    assert listed() == {PLAIN, port(80)}
+    second.change([], [port(81)])
+    second.close()
+    host.run("nft", "flush", "ruleset")
+    assert not listed(), "they belong to nobody now"
+
+
+def test_what_others_do_to_tables_without_an_owner_is_mended(host: Host) -> None:
+    first = Nft(lock=True)
+    first.load(PLAIN, [port(80)])
+    first.close()
+    host.run("nft", "flush", "chain", "inet", "netrt", "input_from_bridge")
+    second = Nft(lock=True)
+    assert PLAIN not in set(second.seen(None))
+    second.load(PLAIN, [port(80)])
+    assert set(second.seen(None)) == listed() == {PLAIN, port(80)}
+    second.close()
+
+
+@pytest.mark.parametrize("lock", [False, True])
+def test_locked_from_the_next_load_on(host: Host, lock: bool) -> None:
+    """Tables that were made open become locked, and the other way round."""
+    first, second = Nft(lock=not lock), Nft(lock=lock)
+    first.load(PLAIN, [port(80)])
+    first.close()
+    if lock:
+        assert PLAIN not in set(second.seen(None)), "they are yet to be locked"
+    second.load(PLAIN, [port(80)])
+    host.run("nft", "flush", "ruleset")
+    assert listed() == ({PLAIN, port(80)} if lock else set())
+    second.close()
+
+
+def test_two_owners_cannot_be(host: Host) -> None:
+    first, second = Nft(lock=True), Nft(lock=True)
+    first.load(PLAIN, [])
+    assert not list(second.seen(None))
+    with pytest.raises(KernelRefused, match="another process owns the tables netrt"):
+        second.load(PLAIN, [])
+    second.close()
+    first.close()
+
+
+def test_a_rule_in_another_place_is_seen(unlocked: Nft, host: Host) -> None:
     """As many rules as before, but not the same."""
-    nft.load(PLAIN, [])
+    unlocked.load(PLAIN, [])
     host.run("nft", "-f", "-", input="flush chain ip6 netrt over_lo\nadd rule ip6 netrt over_lo accept\n"
              "add rule ip6 netrt over_lo accept\n")  # fmt: skip
-    assert PLAIN not in set(nft.seen(None))
+    assert PLAIN not in set(unlocked.seen(None))
 
 
-def test_a_stranger_notices_a_missing_rule(nft: Nft, host: Host) -> None:
-    nft.load(PLAIN, [])
+def test_a_stranger_notices_a_missing_rule(unlocked: Nft, host: Host) -> None:
+    unlocked.load(PLAIN, [])
     host.run("nft", "flush", "chain", "inet", "netrt", "input_from_bridge")
     assert PLAIN not in listed()
 
@@ -223,10 +299,10 @@ def test_others_keep_their_tables(nft: Nft, host: Host) -> None:
     assert host.run("nft", "list", "ruleset").stdout == foreign
 
 
-def test_racing_with_others(nft: Nft) -> None:
+def test_racing_with_others(unlocked: Nft) -> None:
     """Somebody else adds and deletes elements of ours, and tables of theirs, all the time. Whenever they rest, what we see is
     what is there."""
-    nft.load(PLAIN, [])
+    unlocked.load(PLAIN, [])
     resting, enough = threading.Lock(), threading.Event()
     wanted = "6 . 7 : 10.9.9.9 . 9"
     commands = (f"add element inet netrt ports4 {{ {wanted} }}", "add table ip foreign",
@@ -245,9 +321,9 @@ def test_racing_with_others(nft: Nft) -> None:
         meddling = somebody.submit(meddle)
         try:
             for number in range(1000, 1100):
-                nft.change([], [port(number)])
+                unlocked.change([], [port(number)])
                 with resting:
-                    assert set(nft.seen(None)) == listed()
+                    assert set(unlocked.seen(None)) == listed()
         finally:
             enough.set()
         meddling.result()
