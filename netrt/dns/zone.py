@@ -27,12 +27,14 @@ class Service(msgspec.Struct, frozen=True):
 class Zone(msgspec.Struct, frozen=True, kw_only=True):
     """The names of one network: `hosts` name → addresses, `pointers` address → name, `services` `_http._tcp.web` → SRV.
 
-    `domain` is the network's name: `web` and `web.DOMAIN` are the same host, and what is not known below DOMAIN does not exist.
+    `domain` is the network's name in lower case: `web` and `web.DOMAIN` are the same host, and what is not known below DOMAIN
+    does not exist. Nor do names for addresses of `subnets` that nobody has.
     """
 
     network: str
     domain: str
     ttl: int
+    subnets: tuple[str, ...] = ()
     hosts: Mapping[str, tuple[str, ...]] = {}
     pointers: Mapping[str, str] = {}
     services: Mapping[str, tuple[Service, ...]] = {}
@@ -47,8 +49,8 @@ class Upstream(msgspec.Struct, frozen=True):
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """What one sandbox may see: the networks (ids) that it is on, in the order in which they are searched, and where unknown names
-    go. Without `upstreams` they go nowhere (REFUSED), as on internal networks."""
+    """What one sandbox may see: the networks (ids) that it is on, in the order in which they are searched, and where unknown
+    names go. Without `upstreams` they go nowhere (REFUSED), as on internal networks."""
 
     sandbox: str
     networks: tuple[str, ...]
