@@ -1,7 +1,8 @@
 """Which names there are, as immutable values: a zone for each network, a view for each sandbox.
 
 Rule 1: names are lower case, without a dot at the end, and without the network's domain. Rule 2: addresses are canonical text
-without prefix length. Rule 3: a name is here from the moment its attachment is usable until it is withdrawn."""
+without prefix length, in the order of their text. Rule 3: a name is here from the moment its attachment is usable until it is
+withdrawn; none is here without an address."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ PORT = 20053
 left to the container."""
 
 
-class Service(msgspec.Struct, frozen=True):
+class Service(msgspec.Struct, frozen=True, order=True):
     """What an SRV record says: a port, and the name (in the same zone) of the host that has it."""
 
     port: int
@@ -50,15 +51,18 @@ class Upstream(msgspec.Struct, frozen=True):
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """What one sandbox may see: the networks (ids) that it is on, in the order in which they are searched, and where unknown
-    names go. Without `upstreams` they go nowhere (REFUSED), as on internal networks."""
+    names go. Without `upstreams` they go nowhere (REFUSED), as on internal networks. `containers` (ids) live there, the owner
+    first."""
 
     sandbox: str
     networks: tuple[str, ...]
     upstreams: tuple[Upstream, ...] = ()
+    containers: tuple[str, ...] = ()
 
 
 class Names(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it at one moment: zones by network id, views by sandbox path."""
+    """All of it at one moment: zones by network id, views by sandbox path. Values with the same `mark` are equal."""
 
     zones: Mapping[str, Zone] = {}
     views: Mapping[str, View] = {}
+    mark: str = ""
