@@ -11,6 +11,7 @@ import msgspec
 
 from netrt.model.address import family
 from netrt.model.names import check_hostname, check_label, check_name
+from netrt.model.plugged import Bandwidth, Plugged, Tuning, Way
 from netrt.model.port import PortMapping
 
 HOST_SANDBOX = ""
@@ -61,7 +62,8 @@ class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
 
 class Container(msgspec.Struct, frozen=True, kw_only=True):
     """`network_mode` is what `--network` said first: a network's name, `none`, `host` or `container:ID`. `shares` is the id of
-    the container whose sandbox this one uses, or empty. Raises Invalid when made."""
+    the container whose sandbox this one uses, or empty. `plugged` is the id by which a runtime knows it, where it came by CNI: it
+    goes with its last attachment. Raises Invalid when made."""
 
     id: str
     name: str
@@ -74,12 +76,17 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     ports: tuple[PortMapping, ...] = ()
     process: ProcessSpec | None = None
     state: ProcessState = ProcessState()
+    plugged: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it ran a process, and runs it no more."""
+        return self.process is not None and bool(self.state.finished) and not self.state.running
 
     @property
     def held_ports(self) -> tuple[PortMapping, ...]:
         """The published ports that it holds now. As in Docker, a process that has ended holds none until it is started again."""
-        ended = self.process is not None and self.state.finished and not self.state.running
-        return () if ended else self.ports
+        return () if self.ended else self.ports
 
     def __post_init__(self) -> None:
         check_name("container name", self.name)
@@ -92,8 +99,9 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
 class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     """One interface of a container on one network.
 
-    `address4` and `address6` are with prefix length (`10.1.0.2/24`) or empty; `fixed` are the families (4, 6) whose address
-    the user chose; `link` is the host's end; `order` grows with every attach and decides which attachment leads outside.
+    `address4` and `address6` are with prefix length (`10.1.0.2/24`) or empty, `more` are further ones; `fixed` are the families
+    (4, 6) whose address the user chose; `link` is the host's end; `order` grows with every attach and decides which attachment
+    leads outside. `routes` None: it carries the default route if it leads outside; `down`: the interface is left down.
     """
 
     container_id: str
@@ -106,6 +114,12 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     address6: str = ""
     fixed: tuple[int, ...] = ()
     aliases: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
+    routes: tuple[Way, ...] | None = None
+    down: bool = False
+    bandwidth: Bandwidth | None = None
+    tuning: Tuning | None = None
+    plugged: Plugged | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -115,7 +129,7 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def addresses(self) -> tuple[str, ...]:
         """Its addresses with prefix length, IPv4 first."""
-        return tuple(a for a in (self.address4, self.address6) if a)
+        return tuple(a for a in (self.address4, self.address6, *self.more) if a)
 
     def address(self, version: int) -> str:
         """Its address with prefix length of one family (4 or 6), or empty."""
