@@ -9,12 +9,24 @@ from collections.abc import Iterator
 
 from netrt.compile.facing import gateway_attachment
 from netrt.dataplane.facts import HostFacts
-from netrt.dataplane.objects import HOST, MARK, Address, Link, LinkKind, Object, Route, Sysctl
-from netrt.firewall.elements import attachment_elements, network_elements
-from netrt.model.address import mac_for, prefix_of
+from netrt.dataplane.objects import (
+    HOST,
+    MARK,
+    ON_LINK,
+    UNIVERSE,
+    Address,
+    Link,
+    LinkKind,
+    Object,
+    Route,
+    Sysctl,
+)
+from netrt.firewall.elements import attachment_elements, masquerade_elements, network_elements
+from netrt.model.address import family, mac_for, prefix_of
 from netrt.model.container import Attachment, Container
 from netrt.model.names import link_name
-from netrt.model.network import BridgeOptions, Network, bridge_options
+from netrt.model.network import Antispoof, BridgeOptions, Ingress, Network, bridge_options
+from netrt.model.plugged import Way
 from netrt.model.state import State
 
 
@@ -29,29 +41,32 @@ def _mtu(options: BridgeOptions, facts: HostFacts) -> int:
 
 def compile_network(network: Network, facts: HostFacts) -> Iterator[Object]:
     """The kernel objects of a bridge network itself."""
-    name = bridge_link(network)
-    yield Link(
-        netns=HOST,
-        name=name,
-        kind=LinkKind.BRIDGE,
-        mac=mac_for("network", network.id),
-        mtu=_mtu(bridge_options(network.options), facts),
-        alias=f"{MARK}network:{network.id}",
-    )
+    name, options = bridge_link(network), bridge_options(network.options)
+    if not options.existing:
+        yield Link(
+            netns=HOST,
+            name=name,
+            kind=LinkKind.BRIDGE,
+            mac=mac_for("network", network.id),
+            mtu=_mtu(options, facts),
+            alias=f"{MARK}network:{network.id}",
+        )
     for version in (4, 6):
         if network.leads_outside(version):
             for subnet in network.subnets_of(version):
-                yield Address(netns=HOST, link=name, address=f"{subnet.gateway}/{prefix_of(subnet.cidr)}")
-    yield from _host_sysctls(network, name)
+                if subnet.gateway is not None:
+                    yield Address(netns=HOST, link=name, address=f"{subnet.gateway}/{prefix_of(subnet.cidr)}")
+    yield from _host_sysctls(network, name, options)
     yield from network_elements(network, name)
 
 
-def _host_sysctls(network: Network, name: str) -> Iterator[Object]:
+def _host_sysctls(network: Network, name: str, options: BridgeOptions) -> Iterator[Object]:
     def conf(family: str, key: str, value: int) -> Sysctl:
         return Sysctl(netns=HOST, name=f"net/{family}/conf/{name}/{key}", value=str(value))
 
-    yield conf("ipv6", "disable_ipv6", 0 if network.leads_outside(6) else 1)
-    yield conf("ipv6", "accept_ra", 0)
+    if not options.existing:
+        yield conf("ipv6", "disable_ipv6", 0 if network.leads_outside(6) else 1)
+        yield conf("ipv6", "accept_ra", 0)
     if network.leads_outside(6):
         yield conf("ipv6", "accept_dad", 0)
         yield Sysctl(netns=HOST, name="net/ipv6/conf/all/forwarding", value="1")
@@ -74,8 +89,8 @@ def compile_attachment(
         mtu=mtu,
         alias=f"{MARK}attachment:{attachment.container_id}:{attachment.ifname}",
         master=bridge_link(network),
-        isolated=not options.icc,
-        hairpin=bool(container.ports),
+        isolated=not options.icc or network.ingress is Ingress.ISOLATED,
+        hairpin=options.hairpin or bool(container.ports),
         peer=(netns, attachment.ifname),
     )
     yield Link(
@@ -84,21 +99,43 @@ def compile_attachment(
         kind=LinkKind.VETH,
         mac=attachment.mac,
         mtu=mtu,
+        up=not attachment.down,
         peer=(HOST, attachment.link),
     )
-    yield from _sandbox_sysctls(netns, attachment)
+    yield from _sandbox_sysctls(netns, attachment, options)
     for interface in attachment.addresses:
         yield Address(netns=netns, link=attachment.ifname, address=interface)
-    yield from _default_routes(state, network, attachment, netns)
+    if attachment.routes is None:
+        yield from _default_routes(state, network, attachment, netns)
+    else:
+        yield from (_chosen(way, attachment, netns) for way in attachment.routes)
     yield from attachment_elements(network, attachment)
+    if attachment.plugged and attachment.plugged.masquerade:
+        yield from masquerade_elements(attachment)
 
 
-def _sandbox_sysctls(netns: str, attachment: Attachment) -> Iterator[Sysctl]:
-    values = (
-        {"disable_ipv6": "0", "accept_ra": "0", "accept_dad": "0"} if attachment.address6 else {"disable_ipv6": "1"}
-    )
+def _sandbox_sysctls(netns: str, attachment: Attachment, options: BridgeOptions) -> Iterator[Sysctl]:
+    """Without an IPv6 address there is no IPv6, unless the container may send what it likes, and so may make itself one."""
+    values = {"disable_ipv6": "0", "accept_ra": "0", "accept_dad": "0"}
+    if not any(family(interface) == 6 for interface in attachment.addresses):
+        values = {} if options.antispoof is Antispoof.OFF else {"disable_ipv6": "1"}
     for key, value in values.items():
         yield Sysctl(netns=netns, name=f"net/ipv6/conf/{attachment.ifname}/{key}", value=value)
+
+
+def _chosen(way: Way, attachment: Attachment, netns: str) -> Route:
+    usual = UNIVERSE if way.via else ON_LINK
+    return Route(
+        netns=netns,
+        dst=way.dst,
+        via=way.via,
+        link=attachment.ifname,
+        metric=way.priority,
+        table=way.table,
+        mtu=way.mtu,
+        advmss=way.advmss,
+        scope=-1 if ":" in way.dst or way.scope == usual else way.scope,
+    )
 
 
 def _default_routes(state: State, network: Network, attachment: Attachment, netns: str) -> Iterator[Route]:

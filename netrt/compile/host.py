@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from netrt.compile import bridge
+from netrt.compile import bridge, foreign
 from netrt.compile.facing import gateway_attachment
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.hoststate import HostState
@@ -34,6 +34,7 @@ MODES: dict[Mode, ModeRules] = {
     Mode.BRIDGE: ModeRules(bridge.compile_network, bridge.compile_attachment),
     Mode.HOST: ModeRules(lambda *_: (), lambda *_: ()),
     Mode.NONE: ModeRules(lambda *_: (), lambda *_: ()),
+    Mode.FOREIGN: ModeRules(foreign.compile_network, foreign.compile_attachment),
 }
 
 
@@ -52,9 +53,9 @@ def compile_host(state: State, facts: HostFacts, touched: Touched | None = None)
 
 
 def _skeleton(state: State, facts: HostFacts) -> Iterator[Object]:
-    """Needed while there is a bridge network; and until the next boot where forwarding was turned on for one, for the guard in it
-    keeps the host from being a router."""
-    if facts.opened or any(network.mode is Mode.BRIDGE for network in state.networks.values()):
+    """Needed while there is a network that containers are on; and until the next boot where forwarding was turned on for one, for
+    the guard in it keeps the host from being a router."""
+    if facts.opened or any(network.mode in (Mode.BRIDGE, Mode.FOREIGN) for network in state.networks.values()):
         yield skeleton(facts.raised)
 
 

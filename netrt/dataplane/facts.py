@@ -21,7 +21,8 @@ class Listener:
 class HostFacts:
     """`mtu` of the route to the outside (1500 where there is none); `routes`: destinations (CIDR, no defaults) of all routes
     and addresses of the host that are not ours; `addresses`: all its own addresses, without prefix; `raised`: the families (4, 6)
-    whose forwarding is off, or was turned on by us since boot; `opened`: those of them that forward now."""
+    whose forwarding is off, or was turned on by us since boot; `opened`: those of them that forward now; `bridges`: the names of
+    bridges that are not ours."""
 
     mtu: int = 1500
     routes: tuple[str, ...] = ()
@@ -29,3 +30,4 @@ class HostFacts:
     raised: frozenset[int] = frozenset()
     opened: frozenset[int] = frozenset()
     listeners: tuple[Listener, ...] = ()
+    bridges: frozenset[str] = frozenset()

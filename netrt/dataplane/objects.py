@@ -19,6 +19,9 @@ MARK = "netrt:"
 ROUTE_PROTOCOL = 78
 """The `proto` of every route of ours (rtm_protocol; /etc/iproute2/rt_protos leaves it free)."""
 
+UNIVERSE, ON_LINK = 0, 253
+"""Scopes of IPv4 routes (RT_SCOPE_): what a route has with a gateway, and without one. IPv6 knows none."""
+
 PIN_DIRECTORY = "/run/netns"
 PIN_PREFIX = "netrt-"
 
@@ -87,16 +90,24 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A unicast route of protocol ROUTE_PROTOCOL in the main table. `dst` is CIDR (`0.0.0.0/0`, `::/0` for the default)."""
+    """A unicast route of protocol ROUTE_PROTOCOL. `dst` is CIDR (`0.0.0.0/0`, `::/0` for the default); `via` empty: on the link
+    itself; `table` 0 is the main one; a `metric`, `mtu` or `advmss` of 0 and a `scope` of -1 are what the kernel takes when
+    nothing is said."""
 
     netns: str
     dst: str
     via: str
     link: str
+    metric: int = 0
+    table: int = 0
+    mtu: int = 0
+    advmss: int = 0
+    scope: int = -1
 
     @property
     def key(self) -> Key:
-        return "route", self.netns, self.dst
+        usual = not (self.metric or self.table)
+        return ("route", self.netns, self.dst, *(() if usual else (str(self.metric), str(self.table))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

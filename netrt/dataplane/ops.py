@@ -13,6 +13,13 @@ def _inside(netns: str) -> str:
     return "" if netns == HOST else f" in {netns.rpartition('/')[2]}"
 
 
+def _way(route: Route) -> str:
+    words = [f"route {route.dst}", *([f"via {route.via}"] if route.via else []), f"dev {route.link}"]
+    for name in ("metric", "table", "mtu", "advmss"):
+        words += [f"{name} {getattr(route, name)}"] if getattr(route, name) else []
+    return " ".join(words)
+
+
 @dataclass(frozen=True, slots=True)
 class PinNamespace:
     """Make a network namespace with its loopback up, and keep it by a bind mount."""
@@ -128,7 +135,7 @@ class SetRoute:
     route: Route
 
     def describe(self) -> str:
-        return f"route {self.route.dst} via {self.route.via} dev {self.route.link}{_inside(self.route.netns)}"
+        return f"{_way(self.route)}{_inside(self.route.netns)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +145,7 @@ class DelRoute:
     route: Route
 
     def describe(self) -> str:
-        return f"delete route {self.route.dst} via {self.route.via}{_inside(self.route.netns)}"
+        return f"delete {_way(self.route)}{_inside(self.route.netns)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,8 +142,8 @@ def _del_address(host: HostState, op: ops.DelAddress) -> HostState:
 def _set_route(host: HostState, op: ops.SetRoute) -> HostState:
     route = op.route
     link = _need_link(host, op, route.netns, route.link)
-    via = ipaddress.ip_address(route.via)
-    reachable = any(
+    via = ipaddress.ip_address(route.via or route.dst.partition("/")[0])
+    reachable = not route.via or any(
         via in ipaddress.ip_interface(a.address).network
         for a in host.all(Address)
         if a.netns == route.netns and a.link == route.link

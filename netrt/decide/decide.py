@@ -8,12 +8,17 @@ from netrt.dataplane.facts import HostFacts
 from netrt.decide.containers import create_container, note_process, reclaim, remove_container, rename
 from netrt.decide.endpoints import connect, disconnect
 from netrt.decide.networks import create_network, prune_networks, remove_network
+from netrt.decide.plugged import adjust, attach_plugged, collect, detach_plugged
 from netrt.ipam.pools import DEFAULT, Pools
 from netrt.model.command import (
+    Adjust,
+    Attach,
+    Collect,
     Command,
     Connect,
     CreateContainer,
     CreateNetwork,
+    Detach,
     Disconnect,
     NoteProcess,
     PruneNetworks,
@@ -52,4 +57,12 @@ def decide(state: State, command: Command, facts: HostFacts, now: int, pools: Po
             return rename(state, command, now)
         case Reclaim():
             return reclaim(state, command, now)
+        case Attach():
+            return attach_plugged(state, command, facts, now, pools)
+        case Adjust():
+            return adjust(state, command, facts, now, pools)
+        case Detach():
+            return detach_plugged(state, command, now)
+        case Collect():
+            return collect(state, command, now)
     assert_never(command)

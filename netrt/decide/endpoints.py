@@ -5,55 +5,100 @@ connects it says so explicitly. One that lives in the host's namespace or in ano
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
+
+from msgspec.structs import replace
 
 from netrt.dataplane.facts import HostFacts
 from netrt.decide.events import attachment_event
 from netrt.decide.lookup import find_container, find_network
 from netrt.decide.networks import network_name, with_default_network
 from netrt.errors import Conflict, Exhausted, Exists, InUse, Invalid, NotFound
-from netrt.ipam.allocate import allocate
+from netrt.ipam.allocate import allocate, allocate_each
 from netrt.ipam.pools import Pools
-from netrt.model.address import check_mac, host_of, mac_for
+from netrt.model.address import check_mac, family, host_of, mac_for
 from netrt.model.command import Connect, Disconnect, Endpoint
 from netrt.model.container import HOST_SANDBOX, Attachment, Container
 from netrt.model.decision import Decision, Event, Touched
 from netrt.model.names import check_ifname, check_name, link_name
 from netrt.model.network import DEFAULT_NETWORK, Mode, Network, bridge_options
+from netrt.model.plugged import GATEWAY, Plugged, Way
 from netrt.model.state import State
 
 BRIDGE_PORTS = 1023
 """The most that a Linux bridge takes (BR_MAX_PORTS)."""
 
 
-def attach(state: State, container: Container, network: Network, endpoint: Endpoint) -> tuple[State, Attachment]:
-    """Put a container, which is in `state`, onto a network. Raises Invalid, Exists, InUse, Exhausted, Conflict."""
+def attach(
+    state: State,
+    container: Container,
+    network: Network,
+    endpoint: Endpoint,
+    plugged: Plugged | None = None,
+    leased: tuple[str, ...] = (),
+) -> tuple[State, Attachment]:
+    """Put a container, which is in `state`, onto a network; `plugged` where a runtime asks, `leased` are addresses (with prefix
+    length) that somebody else gave. Raises Invalid, Exists, InUse, Exhausted, Conflict."""
     _check_free_to_move(state, container)
-    if network.mode is not Mode.BRIDGE:
-        raise Invalid(f"container {container.name} cannot be connected to network {network.name}")
     mine = state.attachments_of(container.id)
-    if any(attachment.network_id == network.id for attachment in mine):
-        raise Exists(f"container {container.name} is already on network {network.name}")
-    if len(state.of_network.get(network.id, ())) >= BRIDGE_PORTS:
+    if plugged is None:
+        _check_may_join(container, network, mine)
+    if network.mode is Mode.BRIDGE and len(state.of_network.get(network.id, ())) >= BRIDGE_PORTS:
         raise Exhausted(f"network {network.name} has {BRIDGE_PORTS} containers, the most that a bridge takes")
-    address4, address6 = (
-        allocate(state, network, version, container.name, wanted) if wanted or network.subnets_of(version) else ""
-        for version, wanted in ((4, endpoint.address4), (6, endpoint.address6))
-    )
+    address4, address6, *more = leased_as(leased) if leased else _addresses(state, network, container, endpoint)
     ifname = _ifname(container, network, [attachment.ifname for attachment in mine], endpoint.ifname)
+    link = _link(state, container, ifname)
     attachment = Attachment(
         container_id=container.id,
         network_id=network.id,
         ifname=ifname,
-        link=_link(state, container, ifname),
-        mac=_mac(state, network, endpoint.mac, host_of(address4 or address6)),
+        link=link,
+        mac=mac_of(state, network, endpoint.mac, host_of(address4 or address6) or link),
         order=state.order,
         address4=address4,
         address6=address6,
         fixed=tuple(version for version, wanted in ((4, endpoint.address4), (6, endpoint.address6)) if wanted),
         aliases=tuple(dict.fromkeys(check_name("alias", alias) for alias in endpoint.aliases)),
+        more=tuple(more),
+        routes=resolved(network, endpoint.routes, (address4, address6)),
+        down=endpoint.down,
+        bandwidth=endpoint.bandwidth,
+        plugged=plugged,
     )
     return state.with_attachment(attachment), attachment
+
+
+def _check_may_join(container: Container, network: Network, mine: Sequence[Attachment]) -> None:
+    """What people may ask for, and runtimes need not mind: several interfaces on one network, or on somebody else's."""
+    if network.mode is not Mode.BRIDGE:
+        raise Invalid(f"container {container.name} cannot be connected to network {network.name}")
+    if any(attachment.network_id == network.id for attachment in mine):
+        raise Exists(f"container {container.name} is already on network {network.name}")
+
+
+def _addresses(state: State, network: Network, container: Container, endpoint: Endpoint) -> tuple[str, ...]:
+    """An IPv4 and an IPv6 address, empty where the network has none, and further ones."""
+    if endpoint.pools is not None:
+        return leased_as(allocate_each(state, network, container.name, endpoint.pools, endpoint.wanted))
+    return tuple(
+        allocate(state, network, version, container.name, wanted) if wanted or network.subnets_of(version) else ""
+        for version, wanted in ((4, endpoint.address4), (6, endpoint.address6))
+    )
+
+
+def resolved(network: Network, wished: tuple[Way, ...] | None, addresses: Sequence[str]) -> tuple[Way, ...] | None:
+    """With the gateways of the addresses put in; without an address of its family a route is on the link itself."""
+    if wished is None:
+        return None
+    gateways = {family(a): network.subnet_of(a).gateway or "" for a in addresses if a}
+    return tuple(replace(way, via=gateways.get(family(way.dst), "")) if way.via == GATEWAY else way for way in wished)
+
+
+def leased_as(addresses: Sequence[str]) -> tuple[str, ...]:
+    """The first one of each family (empty where there is none), and the rest."""
+    first4, first6 = (next((a for a in addresses if family(a) == version), "") for version in (4, 6))
+    return first4, first6, *(a for a in addresses if a not in (first4, first6))
 
 
 def _check_free_to_move(state: State, container: Container) -> None:
@@ -90,8 +135,8 @@ def _link(state: State, container: Container, ifname: str) -> str:
     return link
 
 
-def _mac(state: State, network: Network, wanted: str, address: str) -> str:
-    """The wanted MAC if it is free on the network, else one made from the address."""
+def mac_of(state: State, network: Network, wanted: str, address: str) -> str:
+    """The wanted MAC if it is free on the network, else one made from the address, or from what stands for it. Raises InUse."""
     bridge = mac_for("network", network.id)
     if wanted:
         mac = check_mac(wanted)

@@ -56,7 +56,7 @@ def with_default_network(
     """A State that has the default network, and what happened if it had to be made. Raises Exhausted."""
     if DEFAULT_NETWORK in state.network_names:
         return state, (), Touched()
-    taken = _taken(state, facts)
+    taken = taken_subnets(state, facts)
     try:
         cidr = choose_subnet(4, taken, pools, size=DEFAULT_SIZE)
     except Exhausted:
@@ -66,7 +66,7 @@ def with_default_network(
         name=DEFAULT_NETWORK,
         mode=Mode.BRIDGE,
         created=rfc3339(now),
-        subnets=(_completed(Subnet(cidr=cidr)),),
+        subnets=(completed(Subnet(cidr=cidr)),),
     )
     event = network_event("create", network, now)
     return state.with_network(network), (event,), Touched(networks=frozenset({network.id}))
@@ -93,7 +93,7 @@ def create_network(state: State, command: CreateNetwork, facts: HostFacts, now: 
         options=dict(command.options),
         labels=dict(command.labels),
     )
-    _check_bridge_name(state, network)
+    check_bridge_name(state, network)
     network = replace(network, subnets=_subnets(state, command, ipv6, facts, pools))
     return Decision(
         state=state.with_network(network),
@@ -103,12 +103,13 @@ def create_network(state: State, command: CreateNetwork, facts: HostFacts, now: 
     )
 
 
-def _check_bridge_name(state: State, network: Network) -> None:
+def check_bridge_name(state: State, network: Network) -> None:
+    """Raises Exists where another network, or a container, has the name of this one's bridge."""
     wanted = bridge_options(network.options).bridge_name
     if wanted is None:
         return
     for other in state.networks.values():
-        if other.mode is Mode.BRIDGE and bridge_options(other.options).bridge_name == wanted:
+        if other.id != network.id and other.mode is Mode.BRIDGE and bridge_options(other.options).bridge_name == wanted:
             raise Exists(f"bridge name {wanted} is in use by network {other.name}")
     if wanted in state.links:
         raise Exists(f"bridge name {wanted} is in use by a container's link")
@@ -116,7 +117,7 @@ def _check_bridge_name(state: State, network: Network) -> None:
 
 def _subnets(state: State, command: CreateNetwork, ipv6: bool, facts: HostFacts, pools: Pools) -> tuple[Subnet, ...]:
     """The given subnets, and a chosen one for each family that was asked for without one; IPv4 first."""
-    given = tuple(_completed(subnet) for subnet in command.subnets)
+    given = tuple(completed(subnet) for subnet in command.subnets)
     if not command.ipv4 and not ipv6:
         raise Invalid("a network needs IPv4 or IPv6")
     for subnet in given:
@@ -130,12 +131,12 @@ def _subnets(state: State, command: CreateNetwork, ipv6: bool, facts: HostFacts,
     subnets = list(given)
     for version, asked in ((4, command.ipv4), (6, ipv6)):
         if asked and not any(family(subnet.cidr) == version for subnet in given):
-            taken = (*_taken(state, facts), *(subnet.cidr for subnet in given))
-            subnets.append(_completed(Subnet(cidr=choose_subnet(version, taken, pools))))
+            taken = (*taken_subnets(state, facts), *(subnet.cidr for subnet in given))
+            subnets.append(completed(Subnet(cidr=choose_subnet(version, taken, pools))))
     return tuple(sorted(subnets, key=lambda subnet: family(subnet.cidr)))
 
 
-def _completed(subnet: Subnet) -> Subnet:
+def completed(subnet: Subnet) -> Subnet:
     """In canonical text, with a gateway."""
     cidr = str(parse_network("subnet", subnet.cidr))
     auxiliary = {name: str(parse_ip("aux-address", text)) for name, text in subnet.auxiliary.items()}
@@ -149,10 +150,13 @@ def _completed(subnet: Subnet) -> Subnet:
         gateway=str(parse_ip("gateway", gateway)),
         ip_range=subnet.ip_range and str(parse_network("ip-range", subnet.ip_range)),
         auxiliary=auxiliary,
+        first=subnet.first and str(parse_ip("first address", subnet.first)),
+        last=subnet.last and str(parse_ip("last address", subnet.last)),
     )
 
 
-def _taken(state: State, facts: HostFacts) -> tuple[str, ...]:
+def taken_subnets(state: State, facts: HostFacts) -> tuple[str, ...]:
+    """What a new subnet must stay clear of."""
     return (*(subnet.cidr for network in state.networks.values() for subnet in network.subnets), *facts.routes)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from netrt.compile.host import compile_host
 from netrt.dataplane.diff import plan
+from netrt.dataplane.difference import told
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.flows import forget
 from netrt.dataplane.hoststate import HostState
@@ -64,6 +65,12 @@ def converge(kernel: Kernel, change: Change) -> tuple[Op, ...]:
     except KernelRefused:
         converge_whole(kernel, change.before, kernel.facts(fresh=True))
         raise
+
+
+def differences(kernel: Kernel, state: State, about: Touched) -> tuple[str, ...]:
+    """What of these networks and containers is not in the kernel as it should be, in words."""
+    wanted = compile_host(state, kernel.facts(), about)
+    return told(kernel.observe(Scope.around(wanted)), wanted)
 
 
 def converge_whole(kernel: Kernel, state: State, facts: HostFacts) -> tuple[Op, ...]:

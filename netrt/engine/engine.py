@@ -16,13 +16,22 @@ from dataclasses import dataclass
 from netrt.dataplane.facts import HostFacts
 from netrt.decide.decide import decide
 from netrt.decide.networks import DEFAULT_NAMES
-from netrt.engine.converge import Change, converge, converge_whole, planned
+from netrt.engine.converge import Change, converge, converge_whole, differences, planned
 from netrt.engine.ports import Kernel, Publisher, Store
-from netrt.errors import Conflict, Exhausted, NetrtError, Unavailable
+from netrt.errors import Conflict, Exhausted, Exists, NetrtError, Unavailable
 from netrt.ipam.pools import Pools
-from netrt.model.command import Command, Connect, CreateContainer, CreateNetwork, NoteProcess, Reclaim
+from netrt.model.command import (
+    Adjust,
+    Attach,
+    Command,
+    Connect,
+    CreateContainer,
+    CreateNetwork,
+    NoteProcess,
+    Reclaim,
+)
 from netrt.model.container import ProcessState
-from netrt.model.decision import Decision
+from netrt.model.decision import Decision, Touched
 from netrt.model.network import DEFAULT_NETWORK
 from netrt.model.state import State
 
@@ -42,7 +51,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    command: Command | None
+    """`command` None: mend everything. A Touched: only say what of it is not as it should be."""
+
+    command: Command | Touched | None
     dry_run: bool
     answer: Future[Outcome]
 
@@ -86,6 +97,10 @@ class Engine:
     def repair(self) -> Future[Outcome]:
         """Compare everything with what should be and mend it; `plan` of the Outcome says what was done."""
         return self._put(_Job(None, False, Future()))
+
+    def compare(self, about: Touched) -> Future[Outcome]:
+        """Look at networks and containers; `plan` of the Outcome says what is missing or changed, and nothing is mended."""
+        return self._put(_Job(about, True, Future()))
 
     def _put(self, job: _Job) -> Future[Outcome]:
         if self._closed:
@@ -156,12 +171,15 @@ class Engine:
             self._commit(self._decide(Reclaim(containers=dead), self._kernel.facts()))
         return bool(dead)
 
-    def _execute(self, command: Command, *, dry_run: bool) -> Outcome:
+    def _execute(self, command: Command | Touched, *, dry_run: bool) -> Outcome:
+        if isinstance(command, Touched):
+            return Outcome(state=self._state, id="", plan=differences(self._kernel, self._state, command))
         facts = self._facts(command)
         try:
             decision = self._decide(command, facts)
-        except Exhausted:
-            if dry_run or not self._reclaim():
+        except (Exhausted, Exists) as error:  # Exists: by what is left of a namespace that is gone, perhaps
+            stale = isinstance(error, Exhausted) or isinstance(command, Attach | Adjust)
+            if dry_run or not stale or not self._reclaim():
                 raise
             decision = self._decide(command, facts)
         except Conflict:  # with a process or a route of the host: read it all again, so that the message names it
@@ -190,6 +208,11 @@ class Engine:
                 fresh = self._lacks_default(wish.network)
             case NoteProcess(state=state):
                 listeners = state == ProcessState()
+            case Attach(definition=definition):
+                fresh = definition is not None and definition.name not in self._state.network_names
+                listeners = bool(command.ports)
+            case Adjust():
+                listeners = bool(command.ports)
         return self._kernel.facts(listeners=listeners, fresh=fresh)
 
     def _lacks_default(self, *networks: str) -> bool:

@@ -1,7 +1,7 @@
 """Each bridge port bound to the MAC and the addresses of its container, on the frame's way into the bridge.
 
 Stateless, and before the bridge learns a MAC and before bridge netfilter. Frames of our ports that nothing accepts are dropped,
-other ethertypes and VLAN tags included; frames of other ports are not looked at.
+other ethertypes and VLAN tags included; frames of other ports are not looked at. Networks may ask for less (`antispoof`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ CHAINS = """\
 	chain prerouting {
 		type filter hook prerouting priority filter; policy accept;
 		iifname @links goto from_container
+		# here the MAC is all that matters
+		iifname @mac_links iifname . ether saddr != @macs drop
 	}
 
 	chain from_container {

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from netrt.dataplane.objects import Element
 from netrt.model.address import family, host_of, link_local
 from netrt.model.container import Attachment
-from netrt.model.network import GatewayMode, Network, bridge_options
+from netrt.model.network import Antispoof, GatewayMode, Ingress, Network, bridge_options
 from netrt.model.port import PortMapping
 
 _ANY = {4: "0.0.0.0", 6: "::"}
@@ -18,10 +18,14 @@ def network_elements(network: Network, bridge: str) -> tuple[Element, ...]:
     """What a bridge network allows; `bridge` is its host interface."""
     options = bridge_options(network.options)
     found = [_inet("bridges", bridge), _inet("pairs", bridge, bridge)]
-    if options.icc:
+    if options.icc and network.ingress is not Ingress.ISOLATED:
         found.append(_inet("icc", bridge, bridge))
+    if network.ingress is not Ingress.OPEN:
+        found.append(_inet("fenced", bridge))
     if options.host_access:
         found.append(_inet("host_access", bridge))
+    if options.open:
+        found.append(_inet("open", bridge))
     for version in (4, 6):
         if not network.leads_outside(version):
             found.append(_inet(f"isolated{version}", bridge))
@@ -31,18 +35,33 @@ def network_elements(network: Network, bridge: str) -> tuple[Element, ...]:
             continue
         if options.masquerade:
             found.append(_inet(f"masquerade{version}", bridge))
+        if options.open:
+            continue
         found += [_inet(f"gateways{version}", s.gateway) for s in network.subnets_of(version) if s.gateway]
     return tuple(found)
+
+
+def foreign_elements(network: Network, bridge: str) -> tuple[Element, ...]:
+    """What keeps a bridge that somebody else made apart from others that are kept apart."""
+    if network.ingress is Ingress.OPEN:
+        return ()
+    inside = (_inet("icc", bridge, bridge),) if network.ingress is Ingress.SAME_BRIDGE else ()
+    return (_inet("fenced", bridge), *inside)
 
 
 def attachment_elements(network: Network, attachment: Attachment) -> tuple[Element, ...]:
     """What binds a bridge port to its container's MAC and addresses."""
     link, mac = attachment.link, attachment.mac
+    match bridge_options(network.options).antispoof:
+        case Antispoof.OFF:
+            return (_inet("links", link),)
+        case Antispoof.MAC:
+            return (_inet("links", link), _bridge("mac_links", link), _bridge("macs", link, mac))
     found = [_inet("links", link), _bridge("links", link)]
-    if attachment.address4:
-        found.append(_bridge("sources4", link, mac, host_of(attachment.address4)))
-    if attachment.address6:
-        own = (host_of(attachment.address6), link_local(mac))
+    hosts = [host_of(interface) for interface in attachment.addresses]
+    found += [_bridge("sources4", link, mac, address) for address in hosts if family(address) == 4]
+    if any(family(address) == 6 for address in hosts):
+        own = (*(address for address in hosts if family(address) == 6), link_local(mac))
         found += [_bridge("sources6", link, mac, address) for address in (*own, "::")]
         found += [_bridge("targets6", link, address) for address in own]
     return tuple(found)
@@ -52,6 +71,23 @@ def crossing_elements(address: str, bridges: Iterable[str]) -> tuple[Element, ..
     """What a container needs that publishes ports at `address` (without prefix) and is on further networks, whose host interfaces
     are `bridges`. Asked from there by way of the host, it would answer around the host, which then translates nothing back."""
     return tuple(_inet(f"also_on{family(address)}", address, bridge) for bridge in bridges)
+
+
+def translation_elements(attachment: Attachment, subnets: Iterable[str]) -> tuple[Element, ...]:
+    """What ports of an attachment need whose network is somebody else's: `subnets` are what it is in. Who is in it too, and who
+    asks from a loopback address, would not see the answer come back by the host, and so is hidden."""
+    found = []
+    for interface in attachment.addresses:
+        version, address = family(interface), host_of(interface)
+        near = [subnet for subnet in subnets if family(subnet) == version]
+        near += ["127.0.0.0/8"] if version == 4 else []
+        found += [_inet(f"hairpin{version}", address, subnet) for subnet in near]
+    return tuple(found)
+
+
+def masquerade_elements(attachment: Attachment) -> tuple[Element, ...]:
+    """What hides all who ask the published ports of an attachment."""
+    return tuple(_inet(f"masquerade_to{family(i)}", host_of(i)) for i in attachment.addresses)
 
 
 def port_elements(

@@ -28,8 +28,16 @@ CHAINS = f"""\
 	chain forward {{
 		type filter hook forward priority filter; policy accept;
 		ct state established accept
+		iifname @fenced oifname @fenced jump forward_fenced
 		iifname @bridges goto forward_from_bridge
 		oifname @bridges goto forward_to_bridge
+	}}
+
+	# bridges that are not to reach each other, also such as others made
+	chain forward_fenced {{
+		iifname . oifname @icc return
+		ct status dnat return
+		drop
 	}}
 
 	chain forward_from_bridge {{
@@ -39,6 +47,7 @@ CHAINS = f"""\
 		meta nfproto ipv4 oifname @isolated4 drop
 		meta nfproto ipv6 oifname @isolated6 drop
 		ct status dnat accept
+		iifname @open oifname @open accept
 		oifname @bridges drop
 		# these are not translated, and would leave with a container's own address
 		meta nfproto ipv4 iifname @masquerade4 ct state invalid drop
@@ -52,6 +61,7 @@ CHAINS = f"""\
 		ct status dnat accept
 		meta nfproto ipv4 oifname @routed4 accept
 		meta nfproto ipv6 oifname @routed6 accept
+		oifname @open accept
 		drop
 	}}
 

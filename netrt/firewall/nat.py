@@ -5,7 +5,8 @@ with a host address in its key, without, and the ranges. Only what is for an add
 what passes through is never touched.
 
 The source address is kept, except where the reply would otherwise miss the host and so the translation back: from a container
-into its own network or to a container that is on the asking one's network too, and from loopback addresses.
+into its own network or to a container that is on the asking one's network too, and from loopback addresses; or where a runtime
+wishes it otherwise.
 
 A connection from ::1 needs more. The kernel drops what is for ::1 on any interface but lo (RFC 4291, 2.5.3), also after it was
 translated back, and has no switch for that, as route_localnet is for IPv4. So such a connection comes from an address of our own
@@ -46,6 +47,11 @@ CHAINS = f"""\
 	chain postrouting_nat {{
 		type nat hook postrouting priority srcnat; policy accept;
 		oifname @bridges goto into_bridge
+		# ports that lead to where somebody else made the links
+		ct status dnat ip daddr . ip saddr @hairpin4 masquerade
+		ct status dnat ip6 daddr . ip6 saddr @hairpin6 masquerade
+		ct status dnat ip daddr @masquerade_to4 masquerade
+		ct status dnat ip6 daddr @masquerade_to6 masquerade
 		meta nfproto ipv4 iifname @masquerade4 masquerade
 		meta nfproto ipv6 iifname @masquerade6 masquerade
 	}}
@@ -56,6 +62,8 @@ CHAINS = f"""\
 		ct status dnat iifname . oifname @pairs masquerade
 		ct status dnat ip daddr . iifname @also_on4 masquerade
 		ct status dnat ip6 daddr . iifname @also_on6 masquerade
+		ct status dnat ip daddr @masquerade_to4 masquerade
+		ct status dnat ip6 daddr @masquerade_to6 masquerade
 		# with bridge netfilter such a packet stays in the bridge, and then shows no input interface; nor do our own packets
 		ct status dnat iif 0 fib saddr type != local masquerade
 	}}

@@ -77,6 +77,8 @@ _ALL = (
     _inet("pairs", Part.LINK, Part.LINK),
     _inet("icc", Part.LINK, Part.LINK),
     _inet("host_access", Part.LINK),
+    _inet("open", Part.LINK),
+    _inet("fenced", Part.LINK),
     _inet("isolated4", Part.LINK),
     _inet("isolated6", Part.LINK),
     _inet("masquerade4", Part.LINK),
@@ -87,12 +89,18 @@ _ALL = (
     _inet("gateways6", Part.IPV6),
     _inet("also_on4", Part.IPV4, Part.LINK),
     _inet("also_on6", Part.IPV6, Part.LINK),
+    _inet("masquerade_to4", Part.IPV4),
+    _inet("masquerade_to6", Part.IPV6),
+    Set(table="inet", name="hairpin4", key=(Part.IPV4, Part.IPV4), interval=True),
+    Set(table="inet", name="hairpin6", key=(Part.IPV6, Part.IPV6), interval=True),
     *_ports(4, Part.IPV4),
     *_ports(6, Part.IPV6),
     Set(table="bridge", name="links", key=(Part.LINK,)),
     Set(table="bridge", name="sources4", key=(Part.LINK, Part.MAC, Part.IPV4)),
     Set(table="bridge", name="sources6", key=(Part.LINK, Part.MAC, Part.IPV6)),
     Set(table="bridge", name="targets6", key=(Part.LINK, Part.TARGET)),
+    Set(table="bridge", name="mac_links", key=(Part.LINK,)),
+    Set(table="bridge", name="macs", key=(Part.LINK, Part.MAC)),
 )
 
 SETS = {(each.table, each.name): each for each in _ALL}

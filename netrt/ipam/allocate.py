@@ -6,12 +6,14 @@ an address comes back late, and what we remember of a /64 stays small."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import ipaddress
+from collections.abc import Collection, Sequence
 
 from netrt.errors import Exhausted, InUse, Invalid
+from netrt.model.address import family, host_of, parse_ip, prefix_of
 from netrt.model.address import network as block_of
-from netrt.model.address import parse_ip, prefix_of
-from netrt.model.network import Network
+from netrt.model.ledger import lowest
+from netrt.model.network import Network, Subnet
 from netrt.model.state import State
 
 RESTING = 256
@@ -37,6 +39,47 @@ def allocate(state: State, network: Network, version: int, owner: str, wanted: s
     raise Exhausted(f"the pool of network {network.name} ({_subnets(network, version)}) is full")
 
 
+def allocate_each(
+    state: State, network: Network, owner: str, pools: Sequence[Sequence[Subnet]], wanted: Sequence[str]
+) -> tuple[str, ...]:
+    """An address out of each pool of subnets of the network, which do not overlap, with prefix length; a wanted one (without)
+    where the pool has it. Raises Invalid for a wanted one that no pool has, InUse, Exhausted."""
+    left, got = [str(parse_ip("address", text)) for text in wanted], []
+    for pool in pools:
+        version = family(pool[0].cidr)
+        asked = next((address for address in left if _holds(pool, address)), "")
+        if asked:
+            left.remove(asked)
+        if asked or tuple(pool) == network.subnets_of(version):
+            got.append(allocate(state, network, version, owner, asked))
+        else:
+            got.append(_from_pool(state, network, owner, pool))
+    if left:
+        raise Invalid(f"{', '.join(left)} cannot be had: outside of the ranges of network {network.name}")
+    return tuple(got)
+
+
+def _holds(pool: Sequence[Subnet], address: str) -> bool:
+    number = int(ipaddress.ip_address(address))
+    return any(family(address) == family(subnet.cidr) and number in subnet.dynamic for subnet in pool)
+
+
+def _from_pool(state: State, network: Network, owner: str, pool: Sequence[Subnet]) -> str:
+    """By the same rules, from a part of the network's subnets."""
+    ledger = state.ledgers[network.id, family(pool[0].cidr)]
+    mine = [interface for interface in ledger.last.get(owner, ()) if _holds(pool, host_of(interface))]
+    if mine:
+        return mine[-1]
+    resting = [interface for interface in ledger.resting if _holds(pool, host_of(interface))]
+    tables = (state.addresses, state.released)
+    fresh = lowest(pool, lambda address: any((network.id, address) in table for table in tables))
+    if resting and (not fresh or len(resting) >= RESTING):
+        return resting[0]
+    if fresh:
+        return fresh
+    raise Exhausted(f"a pool of network {network.name} ({', '.join(_text(s) for s in pool)}) is full")
+
+
 def _chosen(state: State, network: Network, version: int, wanted: str) -> str:
     address = parse_ip(f"IPv{version} address", wanted)
     if address.version != version:
@@ -56,7 +99,13 @@ def _chosen(state: State, network: Network, version: int, wanted: str) -> str:
 
 def _subnets(network: Network, version: int | None = None) -> str:
     chosen = network.subnets if version is None else network.subnets_of(version)
-    return ", ".join(s.cidr if s.ip_range is None else f"{s.cidr}, range {s.ip_range}" for s in chosen)
+    return ", ".join(map(_text, chosen))
+
+
+def _text(subnet: Subnet) -> str:
+    if subnet.first or subnet.last:
+        return f"{subnet.cidr}, from {subnet.first or 'its first'} to {subnet.last or 'its last'}"
+    return subnet.cidr if subnet.ip_range is None else f"{subnet.cidr}, range {subnet.ip_range}"
 
 
 def default_gateway(cidr: str, auxiliary: Collection[str]) -> str:

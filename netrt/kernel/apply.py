@@ -171,7 +171,7 @@ class Hands:
     def _replace(self, op: ops.SetRoute) -> None:
         """Put a route of ours in the place of another of ours; the kernel would replace anybody's."""
         ours = map(routes.read_route, self._netlink.dump(routes.get_routes(ours=True)))
-        if not any(route.dst == op.route.dst for route in ours):
+        if not any(routes.as_object(route, op.route.netns, op.route.link).key == op.route.key for route in ours):
             raise refused(op, errno.EEXIST)
         (answer,) = self._netlink.ask([routes.add_route(op.route, self._index(op.route.link), replace=True)])
         if answer.errno:

@@ -33,7 +33,9 @@ _SPOKEN_FOR = frozenset(rt_type[name] for name in ("unicast", "local", "blackhol
 
 def gather(netlink: Netlink, forwarding: Forwarding) -> HostFacts:
     """The facts of the namespace of this socket, without listeners. Raises OSError, KernelRefused."""
-    ours = _own_bridges(netlink)
+    bridges = [links.read_link(message) for message in netlink.dump(links.all_links(LinkKind.BRIDGE))]
+    # only bridges of ours have addresses on the host; so only bridges are listed, however many containers there are
+    ours = frozenset(link.index for link in bridges if link.alias.startswith(MARK))
     addresses = [routes.read_address(message) for message in netlink.dump(routes.get_addresses())]
     ways = [routes.read_route(message) for message in netlink.dump(routes.get_routes(ours=False))]
     taken = {*_connected(addresses, ours), *_destinations(ways, ours)}
@@ -43,17 +45,12 @@ def gather(netlink: Netlink, forwarding: Forwarding) -> HostFacts:
         addresses=tuple(sorted({host_of(a.address) for a in addresses}, key=_order)),
         raised=forwarding.raised(),
         opened=forwarding.opened(),
+        bridges=frozenset(link.name for link in bridges if link.index not in ours),
     )
 
 
 def _order(text: str) -> tuple[bool, str]:
     return ":" in text, text
-
-
-def _own_bridges(netlink: Netlink) -> frozenset[int]:
-    """Only bridges of ours have addresses on the host; so only bridges are listed, however many containers there are."""
-    found = map(links.read_link, netlink.dump(links.all_links(LinkKind.BRIDGE)))
-    return frozenset(link.index for link in found if link.alias.startswith(MARK))
 
 
 def _connected(addresses: Iterable[SeenAddress], ours: frozenset[int]) -> Iterator[str]:

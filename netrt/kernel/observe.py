@@ -25,7 +25,6 @@ from netrt.dataplane.objects import (
     LinkKind,
     Object,
     Pin,
-    Route,
     Sysctl,
 )
 from netrt.dataplane.scope import Scope
@@ -95,7 +94,7 @@ def _views(scope: Scope) -> dict[str, _View]:
                 at(netns).links.add(name)
             case ("sysctl", netns, name):
                 at(netns).sysctls.append(name)
-            case ("route", netns, _):
+            case ("route", netns, *_):
                 at(netns).routes = True
     for netns, name in scope.links:
         at(netns).links.add(name)
@@ -249,6 +248,6 @@ def _inside(netns: str, sight: _Sight) -> Iterator[Object]:
         yield Address(netns=netns, link=sight.names[address.index], address=address.address)
     for way in sight.routes:
         if way.link in sight.names and way.protocol == ROUTE_PROTOCOL:
-            yield Route(netns=netns, dst=way.dst, via=way.via, link=sight.names[way.link])
+            yield routes.as_object(way, netns, sight.names[way.link])
     for name, value in sight.sysctls:
         yield Sysctl(netns=netns, name=name, value=value)

@@ -22,7 +22,7 @@ from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from netrt.dataplane.objects import ROUTE_PROTOCOL, Address, Route
-from netrt.kernel.wire import Message, Request, address, attribute, attributes, number, numbers, u32
+from netrt.kernel.wire import Message, Request, address, attribute, attributes, nested, number, numbers, u32
 from netrt.model.address import host_of, prefix_of
 
 _ADDRESS_HEADER = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix length, flags, scope, index
@@ -31,9 +31,10 @@ _ROUTE_HEADER = struct.Struct(
 )  # struct rtmsg: family, dst len, src len, tos, table, proto, scope, type, flags
 _IFA = numbers(ifaddrmsg)
 _RTA = numbers(rtmsg)
-_METRIC_MTU = numbers(rtmsg.metrics)["RTAX_MTU"]
+_METRIC_MTU, _METRIC_ADVMSS = (numbers(rtmsg.metrics)[name] for name in ("RTAX_MTU", "RTAX_ADVMSS"))
 _MAIN = 254  # RT_TABLE_MAIN
-_UNICAST, _UNIVERSE = rt_type["unicast"], rt_scope["universe"]
+_UNICAST, _UNIVERSE, _ON_LINK = rt_type["unicast"], rt_scope["universe"], rt_scope["link"]
+_USUAL_METRIC6 = 1024  # IP6_RT_PRIO_USER: what 0 becomes
 _SHOW_MATCH = 0x2000  # RTM_F_FIB_MATCH: answer a lookup with the route itself, not with a host route made of it
 
 
@@ -48,8 +49,8 @@ class SeenAddress:
 
 @dataclass(frozen=True, slots=True)
 class SeenRoute:
-    """A route: `type` is the kernel's RTN_ number; `link` and `via` are 0 and empty where it has none or several; `mtu` and
-    `metric` are 0 where not said."""
+    """A route: `type` is the kernel's RTN_ number; `link` and `via` are 0 and empty where it has none or several; `mtu`, `advmss`
+    and `metric` are 0 where not said."""
 
     dst: str
     via: str
@@ -59,6 +60,8 @@ class SeenRoute:
     protocol: int
     metric: int
     mtu: int
+    advmss: int
+    scope: int
 
 
 def _family(text: str) -> int:
@@ -104,9 +107,9 @@ def _address(thing: Address, index: int) -> bytes:
 
 
 def get_routes(*, ours: bool) -> Request:
-    """Dump all routes of all tables, or those of ours in the main table."""
-    table, protocol, kind = (_MAIN, ROUTE_PROTOCOL, _UNICAST) if ours else (0, 0, 0)
-    return Request(RTM_GETROUTE, 0, _ROUTE_HEADER.pack(AF_UNSPEC, 0, 0, 0, table, protocol, 0, kind, 0))
+    """Dump all routes of all tables, or ours."""
+    protocol, kind = (ROUTE_PROTOCOL, _UNICAST) if ours else (0, 0)
+    return Request(RTM_GETROUTE, 0, _ROUTE_HEADER.pack(AF_UNSPEC, 0, 0, 0, 0, protocol, 0, kind, 0))
 
 
 def look_up(target: str) -> Request:
@@ -117,7 +120,7 @@ def look_up(target: str) -> Request:
 
 
 def read_route(message: Message) -> SeenRoute:
-    family, prefix, _, _, table, protocol, _, kind, _ = _ROUTE_HEADER.unpack_from(message.body)
+    family, prefix, _, _, table, protocol, scope, kind, _ = _ROUTE_HEADER.unpack_from(message.body)
     held = attributes(message.body, _ROUTE_HEADER.size)
     to = held.get(_RTA["RTA_DST"], bytes(16 if family == AF_INET6 else 4))
     via = held.get(_RTA["RTA_GATEWAY"], b"")
@@ -131,7 +134,28 @@ def read_route(message: Message) -> SeenRoute:
         protocol=protocol,
         metric=number(held.get(_RTA["RTA_PRIORITY"], b"")),
         mtu=number(metrics.get(_METRIC_MTU, b"")),
+        advmss=number(metrics.get(_METRIC_ADVMSS, b"")),
+        scope=scope,
     )
+
+
+def as_object(seen: SeenRoute, netns: str, link: str) -> Route:
+    """A route of ours on a link of this name, with what the kernel takes by itself left out."""
+    return Route(
+        netns=netns,
+        dst=seen.dst,
+        via=seen.via,
+        link=link,
+        metric=0 if ":" in seen.dst and seen.metric == _USUAL_METRIC6 else seen.metric,
+        table=0 if seen.table == _MAIN else seen.table,
+        mtu=seen.mtu,
+        advmss=seen.advmss,
+        scope=-1 if seen.scope == _usual_scope(seen.dst, seen.via) else seen.scope,
+    )
+
+
+def _usual_scope(dst: str, via: str) -> int:
+    return int(_UNIVERSE if via or ":" in dst else _ON_LINK)
 
 
 def add_route(route: Route, index: int, *, replace: bool = False) -> Request:
@@ -146,7 +170,13 @@ def delete_route(route: Route, index: int) -> Request:
 
 def _route(route: Route, index: int) -> bytes:
     to = ipaddress.ip_network(route.dst)
-    header = _ROUTE_HEADER.pack(_family(route.dst), to.prefixlen, 0, 0, _MAIN, ROUTE_PROTOCOL, _UNIVERSE, _UNICAST, 0)
+    scope = _usual_scope(route.dst, route.via) if route.scope < 0 else route.scope
+    small = route.table or _MAIN if route.table < 256 else 0
+    header = _ROUTE_HEADER.pack(_family(route.dst), to.prefixlen, 0, 0, small, ROUTE_PROTOCOL, scope, _UNICAST, 0)
     parts = [attribute(_RTA["RTA_DST"], to.network_address.packed)] if to.prefixlen else []
     parts += [attribute(_RTA["RTA_GATEWAY"], _packed(route.via))] if route.via else []
+    parts += [u32(_RTA["RTA_PRIORITY"], route.metric)] if route.metric else []
+    parts += [u32(_RTA["RTA_TABLE"], route.table)] if route.table else []
+    metrics = [u32(n, value) for n, value in ((_METRIC_MTU, route.mtu), (_METRIC_ADVMSS, route.advmss)) if value]
+    parts += [nested(_RTA["RTA_METRICS"], *metrics)] if metrics else []
     return header + b"".join(parts) + u32(_RTA["RTA_OIF"], index)

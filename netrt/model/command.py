@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from netrt.model.container import ProcessSpec, ProcessState, Sandbox
-from netrt.model.network import Mode, Subnet
+from netrt.model.network import Ingress, Mode, Subnet
+from netrt.model.plugged import Bandwidth, Plugged, Tuning, Way
 from netrt.model.port import PortMapping
 
 
@@ -45,7 +46,11 @@ class PruneNetworks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """How a container wishes to be on a network. Empty fields are chosen."""
+    """How a container wishes to be on a network. Empty fields are chosen.
+
+    `pools` None: one address of each family of the network; else one address out of each pool, the `wanted` ones if they are in
+    it. `routes` None: the default route, if it leads outside by this network.
+    """
 
     network: str
     address4: str = ""
@@ -53,6 +58,11 @@ class Endpoint:
     mac: str = ""
     aliases: tuple[str, ...] = ()
     ifname: str = ""
+    pools: tuple[tuple[Subnet, ...], ...] | None = None
+    wanted: tuple[str, ...] = ()
+    routes: tuple[Way, ...] | None = None
+    down: bool = False
+    bandwidth: Bandwidth | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +135,91 @@ class Reclaim:
     containers: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """A network as a CNI plugin's configuration has it: made when the first container comes, and changed when it changes.
+
+    `choose` are the families (4, 6) for which a subnet is chosen. `shared`: one that people made under this name serves as well.
+    """
+
+    id: str
+    name: str
+    plugin: str
+    mode: Mode = Mode.BRIDGE
+    subnets: tuple[Subnet, ...] = ()
+    choose: frozenset[int] = frozenset()
+    internal: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The addresses that somebody else's IPAM gave an attachment, with prefix length; the gateways that lie beside them, where
+    there are any; and the routes."""
+
+    addresses: tuple[str, ...]
+    subnets: tuple[Subnet, ...]
+    routes: tuple[Way, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attach:
+    """Put an interface into a namespace that a runtime made (CNI ADD), and make what is not there yet: the network, where it is
+    defined, and the container. `container` is its id, `known_as` the runtime's. `lease` where somebody else gave the addresses.
+    """
+
+    container: str
+    known_as: str
+    generated_name: str
+    sandbox: Sandbox
+    endpoint: Endpoint
+    plugged: Plugged
+    definition: Definition | None = None
+    lease: Lease | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[PortMapping, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjust:
+    """Add to an attachment what a chained plugin was asked for; None leaves a thing as it is. `missing` makes the attachment
+    where a plugin of somebody else made the interface."""
+
+    container: str
+    ifname: str
+    holder: str
+    missing: Attach | None = None
+    lease: Lease | None = None
+    ports: tuple[PortMapping, ...] | None = None
+    masquerade: bool | None = None
+    bandwidth: Bandwidth | None = None
+    tuning: Tuning | None = None
+    mac: str = ""
+    ingress: Ingress | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detach:
+    """Take back what a plugin did (CNI DEL): all of it, or what `holder` did where others still hold it. `network`, the name in
+    the runtime's configuration, is empty where that is not known. What is not there is fine."""
+
+    container: str
+    ifname: str
+    network: str = ""
+    holder: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collect:
+    """Take off a network of a runtime's configuration what the runtime does not know any more (CNI GC); `valid` are the
+    container ids and interface names that it knows."""
+
+    network: str
+    valid: frozenset[tuple[str, str]]
+
+
 Command = (
     CreateNetwork
     | RemoveNetwork
@@ -136,4 +231,8 @@ Command = (
     | NoteProcess
     | Rename
     | Reclaim
+    | Attach
+    | Adjust
+    | Detach
+    | Collect
 )

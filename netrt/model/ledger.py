@@ -64,7 +64,7 @@ def ledger_of(network: Network, version: int, ever: EverUsed, released: Iterable
             resting[interface] = gone.owner
             last[gone.owner] = (*last.get(gone.owner, ()), interface)
     subnets = network.subnets_of(version)
-    return Ledger(fresh=_lowest(subnets, ever), resting=resting, last=last)
+    return Ledger(fresh=lowest(subnets, ever), resting=resting, last=last)
 
 
 def is_dynamic(subnet: Subnet, interface: str) -> bool:
@@ -78,10 +78,11 @@ def next_fresh(network: Network, interface: str, ever: EverUsed) -> str:
     subnet = network.subnet_of(interface)
     subnets = network.subnets_of(6 if ":" in interface else 4)
     above = int(ipaddress.ip_address(host_of(interface))) + 1
-    return _lowest((subnet,), ever, above) or _lowest(subnets[subnets.index(subnet) + 1 :], ever)
+    return lowest((subnet,), ever, above) or lowest(subnets[subnets.index(subnet) + 1 :], ever)
 
 
-def _lowest(subnets: Iterable[Subnet], ever: EverUsed, above: int = 0) -> str:
+def lowest(subnets: Iterable[Subnet], ever: EverUsed, above: int = 0) -> str:
+    """The lowest dynamic address from `above` on, in the first of these subnets that has one, that nobody ever had; or empty."""
     for subnet in subnets:
         make = ipaddress.IPv6Address if ":" in subnet.cidr else ipaddress.IPv4Address
         dynamic, reserved = subnet.dynamic, subnet.reserved

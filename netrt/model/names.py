@@ -33,6 +33,11 @@ def check_name(what: str, name: str) -> str:
     return name
 
 
+def is_name(text: str) -> bool:
+    """Whether this could be the name of a network or container."""
+    return bool(_NAME.match(text))
+
+
 def check_hostname(name: str) -> str:
     """A host name (RFC 1123): 1 to 63 letters, digits, dots and hyphens, no hyphen or dot at an end. Raises Invalid."""
     if not _HOSTNAME.match(name):

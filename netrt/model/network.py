@@ -17,11 +17,13 @@ from netrt.model.names import check_ifname, check_label, check_name
 
 
 class Mode(enum.StrEnum):
-    """What a network is made of. Docker calls it the driver; `null` is Docker's name for the driver of the network `none`."""
+    """What a network is made of. Docker calls it the driver; `null` is Docker's name for the driver of the network `none`. In a
+    `foreign` one somebody else makes the links (a CNI plugin that is not ours), and we only add to them."""
 
     BRIDGE = "bridge"
     HOST = "host"
     NONE = "null"
+    FOREIGN = "foreign"
 
 
 class GatewayMode(enum.StrEnum):
@@ -36,20 +38,43 @@ class GatewayMode(enum.StrEnum):
     ISOLATED = "isolated"
 
 
+class Antispoof(enum.StrEnum):
+    """What a container may send from a bridge network: only with its own MAC and addresses, with its own MAC, or anything."""
+
+    FULL = "full"
+    MAC = "mac"
+    OFF = "off"
+
+
+class Ingress(enum.StrEnum):
+    """Who may connect into a network that is `open`, as CNI's firewall plugin says it: everybody, all but the networks that have
+    such a policy too, or not even its own containers."""
+
+    OPEN = "open"
+    SAME_BRIDGE = "same-bridge"
+    ISOLATED = "isolated"
+
+
 class Subnet(msgspec.Struct, frozen=True, kw_only=True):
     """One address block of a network.
 
-    `cidr` without host bits; `gateway` an address inside of it or None; `ip_range` the part that dynamic addresses come from,
-    or None for all of it; `auxiliary` names and addresses that are never given out. Raises Invalid when made.
+    `cidr` without host bits; `gateway` an address inside of it or None; `ip_range` the part that dynamic addresses come from, or
+    `first` and `last` of them, or None for all of it; `auxiliary` names and addresses that are never given out. A `learned` one
+    was said by somebody else's IPAM, and is taken as it is; none of its addresses is given by us. Raises Invalid when made.
     """
 
     cidr: str
     gateway: str | None = None
     ip_range: str | None = None
     auxiliary: Mapping[str, str] = {}
+    first: str | None = None
+    last: str | None = None
+    learned: bool = False
 
     def __post_init__(self) -> None:
         block = parse_network("subnet", self.cidr)
+        if self.learned:
+            return
         if block.num_addresses < 4:
             raise Invalid(f"subnet {self.cidr} is too small", hint="the smallest subnets are /30 and /126")
         if block.is_multicast or block.is_loopback or block.is_link_local or block.prefixlen == 0:
@@ -68,12 +93,20 @@ class Subnet(msgspec.Struct, frozen=True, kw_only=True):
             part = parse_network("ip-range", self.ip_range)
             if part.version != block.version or not part.subnet_of(block):  # type: ignore[arg-type]
                 raise Invalid(f"ip-range {self.ip_range} is outside of subnet {self.cidr}")
+        for what, text in (("first address", self.first), ("last address", self.last)):
+            if text is not None and parse_ip(what, text) not in block:
+                raise Invalid(f"{what} {text} is outside of subnet {self.cidr}")
+        if not self.dynamic:
+            raise Invalid(f"the range {self.first} to {self.last} of subnet {self.cidr} is empty")
 
     @property
     def dynamic(self) -> range:
-        """The addresses, as numbers, that dynamic ones come from, less the reserved ones among them."""
+        """The addresses, as numbers, that dynamic ones come from, with the reserved ones among them; of a learned one, none."""
+        if self.learned:
+            return range(0)
         block = network(self.ip_range or self.cidr)
-        return range(int(block.network_address), int(block.broadcast_address) + 1)
+        first, last = self.first or block.network_address, self.last or block.broadcast_address
+        return range(int(ipaddress.ip_address(first)), int(ipaddress.ip_address(last)) + 1)
 
     @property
     def reserved(self) -> Mapping[int, str]:
@@ -92,7 +125,8 @@ class Subnet(msgspec.Struct, frozen=True, kw_only=True):
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):
     """A named network segment. `id` is 64 hexadecimal digits; `created` is RFC 3339 in UTC; `options` are driver options as
-    given. Raises Invalid when made."""
+    given. `plugin` is the CNI plugin whose configuration it follows, empty where people made it; `ingress` what CNI's firewall
+    plugin asked for. Raises Invalid when made."""
 
     id: str
     name: str
@@ -104,6 +138,8 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     internal: bool = False
     options: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
+    plugin: str = ""
+    ingress: Ingress = Ingress.OPEN
 
     def __post_init__(self) -> None:
         check_name("network name", self.name)
@@ -124,10 +160,17 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     def subnet_of(self, interface: str) -> Subnet:
         """The subnet that an address of this network (`10.1.0.2/24`) lies in."""
         address = ipaddress.ip_address(host_of(interface))
-        return next(s for s in self.subnets if address in network(s.cidr))
+        found = [s for s in self.subnets if address in network(s.cidr)]
+        return next((s for s in found if int(address) in s.dynamic), found[0])
+
+    def holds(self, address: str) -> bool:
+        """Whether one of its subnets has this address (without prefix length)."""
+        return any(ipaddress.ip_address(address) in network(s.cidr) for s in self.subnets)
 
     def leads_outside(self, version: int) -> bool:
         """Whether it has a way to the outside for one family (4 or 6)."""
+        if self.mode is Mode.FOREIGN:
+            return bool(self.subnets_of(version))
         if self.mode is not Mode.BRIDGE or self.internal or not self.subnets_of(version):
             return False
         return bridge_options(self.options).gateway_mode(version) is not GatewayMode.ISOLATED
@@ -139,7 +182,11 @@ PREDEFINED = (DEFAULT_NETWORK, "host", "none")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeOptions:
-    """The options of a bridge network, typed. `mtu` None means: that of the route to the outside."""
+    """The options of a bridge network, typed. `mtu` None means: that of the route to the outside.
+
+    An `open` network is there for everybody who has a route to it, other open networks included. `existing`: the bridge is
+    somebody else's; nothing of it is changed, but that it gets the gateway's addresses.
+    """
 
     bridge_name: str | None = None
     mtu: int | None = None
@@ -150,6 +197,11 @@ class BridgeOptions:
     gateway_mode_ipv6: GatewayMode = GatewayMode.NAT
     iface_prefix: str = "eth"
     host_access: bool = False
+    open: bool = False
+    antispoof: Antispoof = Antispoof.FULL
+    hairpin: bool = False
+    promisc: bool = False
+    existing: bool = False
 
     def gateway_mode(self, version: int) -> GatewayMode:
         """The gateway mode of one family (4 or 6)."""
@@ -175,6 +227,13 @@ def _gateway_mode(key: str, text: str) -> GatewayMode:
         raise Invalid(f"option {key}={text[:40]!r} is unknown", hint="use nat, routed or isolated") from None
 
 
+def _antispoof(key: str, text: str) -> Antispoof:
+    try:
+        return Antispoof(text)
+    except ValueError:
+        raise Invalid(f"option {key}={text[:40]!r} is unknown", hint="use full, mac or off") from None
+
+
 def _iface_prefix(key: str, text: str) -> str:
     if len(text) > 12:
         raise Invalid(f"option {key}={text[:40]!r} is too long", hint="use at most 12 characters")
@@ -198,6 +257,11 @@ BRIDGE_OPTIONS: dict[str, tuple[str, Any]] = {
     "com.docker.network.container_iface_prefix": ("iface_prefix", _iface_prefix),
     "com.docker.network.driver.mtu": ("mtu", _mtu),
     "host_access": ("host_access", _boolean),
+    "open": ("open", _boolean),
+    "antispoof": ("antispoof", _antispoof),
+    "hairpin": ("hairpin", _boolean),
+    "promisc": ("promisc", _boolean),
+    "existing_bridge": ("existing", _boolean),
 }
 
 

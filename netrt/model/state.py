@@ -75,24 +75,27 @@ class State:
     # networks
 
     def with_network(self, network: Network) -> State:
-        """Add or replace a network. The caller has checked that its name is free."""
-        names, ledgers = dict(self.network_names), dict(self.ledgers)
+        """Add or replace a network. The caller has checked that its name is free, and that the addresses in use are in its
+        subnets; released ones that are not are forgotten."""
+        names, ledgers, table = dict(self.network_names), dict(self.ledgers), self.released
         before = self.networks.get(network.id)
         released: list[Released] = []
         if before is not None:
             del names[before.name]
-            released = [gone for gone in self.released.values() if gone.network_id == network.id]
+            table = {at: gone for at, gone in table.items() if at[0] != network.id or network.holds(gone.address)}
+            released = [gone for gone in table.values() if gone.network_id == network.id]
         for version in (4, 6):
             ledgers[network.id, version] = ledger_of(
                 network,
                 version,
-                _ever(network.id, self.addresses, self.released),
+                _ever(network.id, self.addresses, table),
                 [gone for gone in released if gone.version == version],
             )
         return replace(
             self,
             networks={**self.networks, network.id: network},
             network_names={**names, network.name: network.id},
+            released=table,
             ledgers=ledgers,
         )
 
@@ -170,8 +173,12 @@ class State:
     # attachments
 
     def with_attachment(self, attachment: Attachment) -> State:
-        """Add an attachment (its container and network exist), or replace one without change of its addresses."""
+        """Add an attachment (its container and network exist), or replace one on the same network."""
         key, mine = attachment.key, self.of_container.get(attachment.container_id, ())
+        before = self.attachments.get(key)
+        if before is not None and (before.addresses, before.mac) != (attachment.addresses, attachment.mac):
+            moved = self.without_attachment(key).with_attachment(attachment)
+            return replace(moved, of_container=self.of_container)  # its place among the others stays
         addresses, ledgers, released = dict(self.addresses), dict(self.ledgers), self.released
         network = self.networks[attachment.network_id]
         ever = _ever(network.id, addresses, self.released)
@@ -210,8 +217,10 @@ class State:
         for interface in gone.addresses:
             address = host_of(interface)
             book = gone.network_id, family(address)
-            ledgers[book] = ledgers[book].rested(interface, owner, network)
             del addresses[gone.network_id, address]
+            if network.subnet_of(interface).learned:
+                continue
+            ledgers[book] = ledgers[book].rested(interface, owner, network)
             released[gone.network_id, address] = Released(
                 network_id=gone.network_id, address=address, owner=owner, order=order
             )

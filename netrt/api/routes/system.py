@@ -10,7 +10,7 @@ from aiohttp import web
 from netrt import __version__
 from netrt.api.answer import Api, Route, answer
 from netrt.api.schema.containers import status
-from netrt.model.network import Mode
+from netrt.api.schema.networks import DRIVERS
 
 API_VERSION = "1.47"
 OLDEST_API_VERSION = "1.24"
@@ -57,7 +57,7 @@ async def info(api: Api, request: web.Request) -> web.Response:
             "ContainersStopped": len(statuses) - statuses.count("running"),
             "Images": 0,
             "Networks": len(state.networks),
-            "Plugins": {"Network": [str(mode) for mode in Mode], "Volume": [], "Log": ["json-file"]},
+            "Plugins": {"Network": [str(driver) for driver in DRIVERS], "Volume": [], "Log": ["json-file"]},
             "KernelVersion": host.release,
             "OperatingSystem": platform.freedesktop_os_release().get("PRETTY_NAME", "Linux"),
             "OSType": "linux",

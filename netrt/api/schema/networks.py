@@ -17,6 +17,8 @@ from netrt.model.state import State
 
 LIST_FILTERS = ("name", "id", "driver", "label", "scope", "type", "dangling", "until")
 PRUNE_FILTERS = ("label", "until")
+DRIVERS = tuple(mode for mode in Mode if mode is not Mode.FOREIGN)
+"""What people may ask for."""
 IFNAME = "com.docker.network.endpoint.ifname"
 
 
@@ -116,10 +118,9 @@ def create_network(body: bytes, network_id: str) -> CreateNetwork:
 
 
 def _mode(driver: str) -> Mode:
-    try:
-        return Mode.NONE if driver == "none" else Mode(driver)
-    except ValueError:
-        raise Invalid(f"unknown network driver {driver[:40]!r}", hint="known: " + ", ".join(Mode)) from None
+    if driver not in DRIVERS and driver != "none":
+        raise Invalid(f"unknown network driver {driver[:40]!r}", hint="known: " + ", ".join(DRIVERS))
+    return Mode.NONE if driver == "none" else Mode(driver)
 
 
 def _subnet(field: str, given: SubnetBody) -> Subnet:

@@ -1,0 +1,59 @@
+"""What of a host is not as it should be, in words that name each single thing."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from netrt.dataplane.hoststate import HostState
+from netrt.dataplane.objects import HOST, Address, Element, Link, Object, Pin, Route, Skeleton, Sysctl
+
+
+def told(seen: HostState, wanted: HostState) -> tuple[str, ...]:
+    """One line for each wanted thing that was not seen, or was seen to be otherwise."""
+    lines = []
+    for key, thing in wanted.objects.items():
+        held = seen.objects.get(key)
+        if held is None:
+            lines.append(f"{_named(thing)} is missing")
+        elif held != thing:
+            lines.append(f"{_named(thing)} {_changed(held, thing)}")
+    return tuple(lines)
+
+
+def _named(thing: Object) -> str:
+    match thing:
+        case Pin(path=path):
+            return f"namespace {path}"
+        case Link():
+            return f"interface {thing.name}{_where(thing.netns)}"
+        case Address():
+            return f"address {thing.address} of {thing.link}{_where(thing.netns)}"
+        case Route():
+            return f"route {thing.dst} by {thing.link}{_where(thing.netns)}"
+        case Sysctl():
+            return f"setting {thing.name}{_where(thing.netns)}"
+        case Element():
+            return f"element {{ {' . '.join(thing.at)} }} of {thing.set} in nftables table {thing.table} netrt"
+        case Skeleton():
+            return "nftables table netrt"
+
+
+def _where(netns: str) -> str:
+    return " on the host" if netns == HOST else f" in {netns}"
+
+
+def _changed(held: Object, thing: Object) -> str:
+    if isinstance(thing, Skeleton):
+        return "has other rules than ours"
+    changes = [
+        f"has {field.name} {_shown(getattr(held, field.name))} instead of {_shown(getattr(thing, field.name))}"
+        for field in fields(thing)
+        if field.compare and getattr(held, field.name) != getattr(thing, field.name)
+    ]
+    return " and ".join(changes)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(str(part) or "the host" for part in value) or "none"
+    return str(value) or "none"
