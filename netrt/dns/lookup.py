@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from netrt.dns.zone import Names, View, Zone
+from netrt.dns.zone import Names, Service, View, Zone
 
 Entry = tuple[str, str]
 """A network's id, and a name in it (or an address, for its pointer): what an answer was made of."""
@@ -43,25 +43,23 @@ def look_up(names: Names, view: View, name: str) -> Found:
         return _reverse(zones, address)
     places = [place for zone in zones for place in _places(zone, name)]
     hosts = [(zone, local) for zone, local in places if local in zone.hosts]
-    services = [(zone, local) for zone, local in places if local in zone.services]
-    within = next((zone for zone in zones if name == zone.domain or name.endswith("." + zone.domain)), None)
-    below = [zone for zone, local in places if _below_host(zone, local)]
-    targets = tuple(
-        Target(service.port, f"{service.target}.{zone.domain}", zone.hosts.get(service.target, ()))
-        for zone, local in services
-        for service in zone.services[local]
-    )
+    served = [(zone, service) for zone, local in places for service in zone.services.get(local, ())]
+    parents = [(zone, *_split_service(local)) for zone, local in places if local.startswith("_")]
+    below = [service for zone, service, host in parents if host in zone.hosts]
+    domains = [zone.domain for zone in zones if name == zone.domain or name.endswith("." + zone.domain)]
+    within = max(domains, key=len, default="")
     return Found(
         entries=(
             *((zone.network, local) for zone, local in places),
-            *((zone.network, service.target) for zone, local in services for service in zone.services[local]),
+            *((zone.network, host) for zone, _, host in parents if host),
+            *((zone.network, service.target) for zone, service in served),
         ),
-        ours=bool(hosts or services or below or within),
-        exists=bool(hosts or services or (within and name == within.domain) or _between(below, places)),
-        domain=within.domain if within else "",
+        ours=bool(hosts or served or below or within),
+        exists=bool(hosts or served or name == within or "" in below),
+        domain=within,
         ttl=min((zone.ttl for zone in zones), default=0),
         addresses=_once(address for zone, local in hosts for address in zone.hosts[local]),
-        targets=tuple(dict.fromkeys(targets)),
+        targets=tuple(dict.fromkeys(_target(zone, service) for zone, service in served)),
     )
 
 
@@ -73,23 +71,19 @@ def _places(zone: Zone, name: str) -> Iterator[tuple[Zone, str]]:
 
 
 def _split_service(local: str) -> tuple[str, str]:
-    """`_http` and `web`, of `_http._tcp.web`; nothing and `web` of `_tcp.web`; else nothing."""
+    """`_http` and `web`, of `_http._tcp.web`. Nothing and `web` of `_tcp.web`, which has no data but services below it, and so
+    exists (RFC 8020)."""
     for protocol in ("_tcp.", "_udp.", "_sctp."):
         if local.startswith(protocol):
             return "", local[len(protocol) :]
         service, dot, host = local.partition("." + protocol)
-        if dot and service.startswith("_") and "." not in service:
+        if dot and "." not in service:
             return service, host
-    return "", ""
+    return local, ""
 
 
-def _below_host(zone: Zone, local: str) -> bool:
-    return local.startswith("_") and _split_service(local)[1] in zone.hosts
-
-
-def _between(below: list[Zone], places: list[tuple[Zone, str]]) -> bool:
-    """Whether a name is only there because services are below it (`_tcp.web`): it has no data, but it exists (RFC 8020)."""
-    return bool(below) and not any(_split_service(local)[0] for _, local in places)
+def _target(zone: Zone, service: Service) -> Target:
+    return Target(service.port, f"{service.target}.{zone.domain}", zone.hosts.get(service.target, ()))
 
 
 def _reverse(zones: list[Zone], address: str) -> Found:

@@ -73,12 +73,16 @@ def read_query(message: bytes) -> Query:
         id=id_,
         flags=flags,
         qname=qname,
-        name=qname.to_text(omit_final_dot=True).lower(),
+        name=".".join(map(_plain, qname.labels[:-1])),
         type=type_,
         rdclass=rdclass,
         question=question,
         edns=edns,
     )
+
+
+def _plain(label: bytes) -> str:
+    return label.decode("ascii", "backslashreplace").replace(".", "\\046").lower()
 
 
 def _record(parser: dns.wire.Parser) -> Edns | None:
