@@ -2,12 +2,13 @@
 SHELL := /bin/bash
 PREFIX ?= /usr/local
 UNITS ?= $(PREFIX)/lib/systemd/system
+SECONDS ?= 300
 bin := $(CURDIR)/.venv/bin
 ready := .venv/.ready
 pytest := $(bin)/pytest
 rooms := $(wildcard netrt tests cni-plugins)
 
-.PHONY: help setup fmt check test kernel e2e bench demo clean install
+.PHONY: help setup fmt check test kernel e2e fuzz bench demo clean install
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -35,6 +36,9 @@ kernel: setup ## contracts, failures, crashes and drift on the real kernel (root
 
 e2e: setup ## packets, through the command line and the daemon (root)
 	$(pytest) -q -n 2 tests/e2e
+
+fuzz: setup ## mutated DNS messages for five minutes, or for SECONDS=…
+	$(bin)/python -m tests.unit.dns.fuzz $(SECONDS)
 
 bench: setup ## what an attach costs, as a ratio to the kernel's own share (root)
 	$(bin)/python -m tests.bench

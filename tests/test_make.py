@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 TOP = Path(__file__).parent.parent
-TARGETS = ("help", "setup", "fmt", "check", "test", "kernel", "e2e", "bench", "demo", "clean", "install")
+TARGETS = ("help", "setup", "fmt", "check", "test", "kernel", "e2e", "fuzz", "bench", "demo", "clean", "install")
 
 
 def make(*words: str) -> str:

@@ -23,9 +23,9 @@ def message(name: bytes, *, questions: int = 1, additional: int = 0, more: bytes
 
 def refused(wire: bytes) -> None:
     """The answer is FORMERR, under the id of the question, and took no time."""
-    start = time.perf_counter()
+    start = time.process_time()
     found = outcome(wire)
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
     assert isinstance(found, Reply), found
     assert found.wire[:2] == wire[:2]
     assert dns.message.from_wire(found.wire).rcode() == dns.rcode.FORMERR
