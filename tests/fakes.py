@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from netrt.dataplane.facts import HostFacts, Listener
 from netrt.dataplane.hoststate import HostState
@@ -58,6 +58,37 @@ class FakeKernel:
 
     def close(self) -> None:
         self.closed = True
+
+
+@dataclass(frozen=True)
+class FakeLink:
+    """A link as a glance shows it."""
+
+    mac: str = "02:00:00:00:00:99"
+    mtu: int = 1500
+    up: bool = True
+
+
+class FakeGlance:
+    """Every link is there; `raised` are the sandboxes whose loopback was brought up."""
+
+    def __init__(self) -> None:
+        self.raised: set[str] = set()
+
+    def host_links(self, names: Iterable[str]) -> dict[str, FakeLink]:
+        return {name: FakeLink() for name in names}
+
+    def peer_name(self, path: str, name: str) -> str:
+        return f"veth-{name}"
+
+    def inner_link(self, path: str, name: str) -> FakeLink | None:
+        return FakeLink(up=name != "lo" or path in self.raised)
+
+    def set_loopback(self, path: str, *, up: bool) -> None:
+        (self.raised.add if up else self.raised.discard)(path)
+
+    def loopback_addresses(self, path: str) -> tuple[str, ...]:
+        return ("127.0.0.1/8", "::1/128") if path in self.raised else ()
 
 
 def _in_scope(thing: Object, scope: Scope) -> bool:

@@ -4,35 +4,58 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
 
 from netrt.api.hub import Hub
 from netrt.api.schema.query import flag
+from netrt.cni.attached import Seen
 from netrt.engine.engine import Engine, Outcome
 from netrt.model.command import Command
 from netrt.model.container import Sandbox
+from netrt.model.decision import Touched
 from netrt.paths import Paths
 
 DRY_RUN = "dry-run"
 
 
+class Glance(Protocol):
+    """What plugins ask of the kernel besides what the engine does. Each raises Invalid where there is no sandbox, KernelRefused.
+    `host_links` are those of the names that are there."""
+
+    def host_links(self, names: Iterable[str]) -> Mapping[str, Seen]: ...
+
+    def peer_name(self, path: str, name: str) -> str: ...
+
+    def inner_link(self, path: str, name: str) -> Seen | None: ...
+
+    def set_loopback(self, path: str, *, up: bool) -> None: ...
+
+    def loopback_addresses(self, path: str) -> tuple[str, ...]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """`adopt` makes a Sandbox of a path (Invalid if it leads to no network namespace); `publish_address` is the host address of
-    ports that name none; `clock` gives nanoseconds since the epoch; `starting` are ids whose start is on its way."""
+    """`adopt` makes a Sandbox of a path (Invalid if it leads to no network namespace); `glance` looks at single links;
+    `publish_address` is the host address of ports that name none; `clock` gives nanoseconds since the epoch; `starting` are ids
+    whose start is on its way."""
 
     engine: Engine
     hub: Hub
     paths: Paths
     adopt: Callable[[str], Sandbox]
+    glance: Glance
     publish_address: str = ""
     clock: Callable[[], int] = time.time_ns
     starting: set[str] = field(default_factory=set)
+
+    async def compare(self, about: Touched) -> tuple[str, ...]:
+        """What of these networks and containers is not as it should be. Raises NetrtError."""
+        return (await asyncio.wrap_future(self.engine.compare(about))).plan
 
     async def ask(self, command: Command, *, dry_run: bool = False) -> Outcome:
         """What the engine makes of a command; who waits for its commit was told before this returns. Raises NetrtError."""

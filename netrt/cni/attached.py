@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Protocol
 
 from netrt.cni.result import Dns, Interface, Ip, Result, RouteTo
 from netrt.compile.bridge import bridge_link
@@ -13,11 +13,17 @@ from netrt.model.network import Mode, Network
 from netrt.model.state import State
 
 
-class Seen(NamedTuple):
-    """A link of the host as the kernel has it."""
+class Seen(Protocol):
+    """A link as the kernel has it."""
 
-    mac: str
-    mtu: int
+    @property
+    def mac(self) -> str: ...
+
+    @property
+    def mtu(self) -> int: ...
+
+    @property
+    def up(self) -> bool: ...
 
 
 def host_links(state: State, attachment: Attachment) -> tuple[str, ...]:
@@ -36,11 +42,16 @@ def attached(
 ) -> Result:
     """`sandbox` is the path by which the runtime knows the namespace, `seen` are the `host_links`."""
     network, links = state.networks[attachment.network_id], host_links(state, attachment)
-    nothing = Seen("", 0)
-    mtu = seen.get(attachment.link, nothing).mtu
+    there = {name: seen[name] for name in links if name in seen}
+    mtu = there[attachment.link].mtu if attachment.link in there else 0
     return Result(
         interfaces=(
-            *(Interface(name=name, mac=seen.get(name, nothing).mac, mtu=seen.get(name, nothing).mtu) for name in links),
+            *(
+                Interface(name=name, mac=there[name].mac, mtu=there[name].mtu)
+                if name in there
+                else Interface(name=name)
+                for name in links
+            ),
             Interface(name=attachment.ifname, mac=attachment.mac, mtu=mtu, sandbox=sandbox),
         ),
         ips=tuple(

@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
             raise Unavailable("netrtd needs root", hint="it makes network namespaces and devices")
         config = read_config(paths.configuration)
         _log(asked.log_level or config.log_level, asked.log_file)
-        with _only_one(paths):
+        with only_one(paths):
             asyncio.run(run(paths, config, lambda: _tell(asked.ready_fd, READY)))
     except NetrtError as error:
         print(f"netrtd: {error}", file=sys.stderr)
@@ -70,7 +70,7 @@ def _log(level: str, path: str | None) -> None:
 
 
 @contextlib.contextmanager
-def _only_one(paths: Paths) -> Iterator[None]:
+def only_one(paths: Paths) -> Iterator[None]:
     """Hold the lock of this state. Raises Conflict if another daemon does, Unavailable."""
     try:
         os.makedirs(paths.run, mode=0o755, exist_ok=True)

@@ -22,6 +22,7 @@ from netrt.daemon.sockets import check_path, group_number, inherited, listening,
 from netrt.daemon.watch import Watch
 from netrt.decide.networks import initial_state
 from netrt.engine.engine import Engine
+from netrt.kernel import glance
 from netrt.kernel.kernel import LinuxKernel
 from netrt.kernel.netns import identify
 from netrt.model.container import Sandbox
@@ -53,7 +54,7 @@ async def running(paths: Paths, config: Config) -> AsyncIterator[Api]:
     pools = config.address_pools(store.once("ula", new_ula))
     kernel = LinuxKernel(paths, lock_rules=config.lock_rules)
     engine = Engine(kernel, store, Publisher(paths, hub.committed), pools)
-    api = Api(engine=engine, hub=hub, paths=paths, adopt=adopt, publish_address=config.publish_address)
+    api = Api(engine=engine, hub=hub, paths=paths, adopt=adopt, glance=glance, publish_address=config.publish_address)
     await asyncio.to_thread(engine.start)
     hub.deliver()
     watch = Watch(api)

@@ -25,7 +25,7 @@ from netrt.ipam.pools import DEFAULT
 from netrt.model.container import Sandbox
 from netrt.paths import Paths
 from netrt.store.memory import MemoryStore
-from tests.fakes import FakeKernel
+from tests.fakes import FakeGlance, FakeKernel
 
 GROUP = 4242
 """The number of the group whose members may ask."""
@@ -48,7 +48,7 @@ def adopt(path: str) -> Sandbox:
 
 
 async def _serve(paths: Paths, engine: Engine, hub: Hub, ready: Future[asyncio.Event]) -> None:
-    api = Api(engine=engine, hub=hub, paths=paths, adopt=adopt)
+    api = Api(engine=engine, hub=hub, paths=paths, adopt=adopt, glance=FakeGlance())
     watch = Watch(api)
     hub.watch(watch.committed)
     server = await serve(api, listening(paths.socket, None), GROUP)

@@ -1,0 +1,86 @@
+"""One execution of a plugin, from what the program sent to what it prints."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from netrt.api.answer import Api
+from netrt.api.plugins import interface
+from netrt.cni.call import Call, Least, Verb, read_call
+from netrt.cni.refusal import error_json
+from netrt.cni.result import Result, result_json
+from netrt.cni.version import CURRENT, SUPPORTED
+from netrt.errors import KernelRefused, NetrtError
+
+log = logging.getLogger("netrt.cni")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugin:
+    """What a plugin does for each verb but VERSION. Each raises NetrtError."""
+
+    add: Callable[[Api, Call], Awaitable[Result]]
+    delete: Callable[[Api, Call], Awaitable[None]]
+    check: Callable[[Api, Call], Awaitable[None]]
+    collect: Callable[[Api, Call], Awaitable[None]]
+    status: Callable[[Api, Call], Awaitable[None]]
+
+
+_INTERFACE = Plugin(
+    add=interface.add,
+    delete=interface.delete,
+    check=interface.check,
+    collect=interface.collect,
+    status=interface.status,
+)
+
+PLUGINS: dict[str, Plugin] = {"netrt": _INTERFACE, "bridge": _INTERFACE}
+"""By the name that the program was called by, without its prefix."""
+
+
+async def run(api: Api | None, body: bytes) -> tuple[bool, bytes]:
+    """Whether it went well, and what is to be printed. VERSION needs no engine."""
+    try:
+        said = await _done(api, read_call(body))
+    except NetrtError as error:
+        log.info("refused: %s", error)
+        return False, msgspec.json.encode(error_json(error, version_of(body)))
+    except Exception as error:
+        log.exception("a plugin failed")
+        wrong = KernelRefused(f"internal error: {error!r}", hint="see the daemon's log")
+        return False, msgspec.json.encode(error_json(wrong, version_of(body)))
+    return True, b"" if said is None else msgspec.json.encode(said)
+
+
+def version_of(body: bytes) -> str:
+    """The version in which an error is told: that of the configuration, if it is one."""
+    try:
+        said = msgspec.json.decode(body.partition(b"\0\0")[2], type=Least).cni_version
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return CURRENT
+    return said if said in SUPPORTED else CURRENT
+
+
+async def _done(api: Api | None, call: Call) -> dict[str, Any] | None:
+    if call.verb is Verb.VERSION:
+        return {"cniVersion": call.version, "supportedVersions": SUPPORTED}
+    assert api is not None, "only VERSION is answered without an engine"
+    plugin = PLUGINS[call.plugin]
+    log.info("%s %s %s %s on %s", call.plugin, call.verb, call.container[:64], call.ifname, call.network)
+    match call.verb:
+        case Verb.ADD:
+            return result_json(await plugin.add(api, call), call.version)
+        case Verb.DEL:
+            await plugin.delete(api, call)
+        case Verb.CHECK:
+            await plugin.check(api, call)
+        case Verb.GC:
+            await plugin.collect(api, call)
+        case Verb.STATUS:
+            await plugin.status(api, call)
+    return None

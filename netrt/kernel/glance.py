@@ -1,0 +1,88 @@
+"""Single looks at links, and the loopback of a sandbox, for CNI plugins; apart from the engine, and from any thread.
+
+Nothing here is State: what a runtime only wants to be told, or done once in a namespace that is its own."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from netrt.dataplane.ops import SetLink
+from netrt.errors import Invalid, KernelRefused
+from netrt.kernel import links, routes
+from netrt.kernel.links import SeenLink
+from netrt.kernel.netlink import Netlink
+from netrt.kernel.netns import opened, run_inside
+
+T = TypeVar("T")
+
+LOOPBACK = "lo"
+
+
+def host_links(names: Iterable[str]) -> dict[str, SeenLink]:
+    """Those of these links of the host that are there. Raises KernelRefused."""
+    return _asked(lambda: {link.name: link for link in _links(names)})
+
+
+def inner_link(path: str, name: str) -> SeenLink | None:
+    """A link in a sandbox; `peer` is the index of its other end. Raises Invalid where there is no sandbox, KernelRefused."""
+    return _within(path, lambda: next(iter(_links([name])), None))
+
+
+def peer_name(path: str, name: str) -> str:
+    """The host's link whose other end is this one of a sandbox, empty where there is none. Raises Invalid, KernelRefused."""
+    inner = inner_link(path, name)
+    if inner is None or not inner.peer:
+        return ""
+    with Netlink() as netlink:
+        (answer,) = netlink.ask([links.get_link_at(inner.peer)])
+    return links.read_link(answer.message).name if answer.message is not None else ""
+
+
+def set_loopback(path: str, *, up: bool) -> None:
+    """Raises Invalid where there is no sandbox, KernelRefused."""
+
+    def work() -> None:
+        with Netlink() as netlink:
+            (answer,) = netlink.ask(links.set_link(SetLink(netns="", name=LOOPBACK, up=up), None))
+        if answer.errno:
+            raise OSError(answer.errno, answer.text or os.strerror(answer.errno))
+
+    _within(path, work)
+
+
+def loopback_addresses(path: str) -> tuple[str, ...]:
+    """With prefix length. Raises Invalid where there is no sandbox, KernelRefused."""
+
+    def work() -> tuple[str, ...]:
+        with Netlink() as netlink:
+            (answer,) = netlink.ask([links.get_link(LOOPBACK)])
+            index = links.read_link(answer.message).index if answer.message is not None else 1
+            return tuple(routes.read_address(m).address for m in netlink.dump(routes.get_addresses(index)))
+
+    return _within(path, work)
+
+
+def _links(names: Iterable[str]) -> list[SeenLink]:
+    with Netlink() as netlink:
+        answers = netlink.ask([links.get_link(name) for name in names])
+    bad = next((answer for answer in answers if answer.errno not in (0, errno.ENODEV)), None)
+    if bad is not None:
+        raise OSError(bad.errno, bad.text or os.strerror(bad.errno))
+    return [links.read_link(answer.message) for answer in answers if answer.message is not None]
+
+
+def _within(path: str, work: Callable[[], T]) -> T:
+    with opened(path) as netns:
+        return _asked(lambda: run_inside(netns, work))
+
+
+def _asked(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except Invalid:
+        raise
+    except OSError as error:
+        raise KernelRefused(f"the kernel cannot be asked: {error}", errno=error.errno or 0) from error
