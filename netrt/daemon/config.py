@@ -8,6 +8,9 @@ ula = "fd12:3456:789a::/48"     # where IPv6 networks are cut from; without it a
 pools = [                       # where networks are cut from; without it the private ranges, in /24
   { cidr = "10.64.0.0/12", size = 24 },
 ]
+
+[dns]
+ttl = 5                         # how many seconds a client may keep an answer to a name of ours, 0 to 86400
 """
 
 from __future__ import annotations
@@ -30,6 +33,16 @@ class PoolEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     size: int
 
 
+class Dns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[dns]`. Raises Invalid when made."""
+
+    ttl: int = 5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ttl <= 86400:
+            raise Invalid(f"dns.ttl {self.ttl} is out of range", hint="0 to 86400 seconds")
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the file says, with the defaults for what it does not. Raises Invalid when made."""
 
@@ -39,6 +52,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     lock_rules: bool = True
     ula: str = ""
     pools: tuple[PoolEntry, ...] = ()
+    dns: Dns = Dns()
 
     def __post_init__(self) -> None:
         if self.publish_address:
@@ -71,7 +85,8 @@ def read_config(path: str) -> Config:
 def _explained(path: str, problem: str) -> Invalid:
     unknown = re.search(r"unknown field `(.*?)`(?: - at `\$\.?(.*)`)?", problem)
     if unknown:
-        kind, where = (PoolEntry, f" in {unknown[2]}") if unknown[2] else (Config, "")
+        where = f" in {unknown[2]}" if unknown[2] else ""
+        kind = Config if not where else Dns if unknown[2] == "dns" else PoolEntry
         known = ", ".join(field.name for field in msgspec.structs.fields(kind))
         return Invalid(f"{path}: unknown key {unknown[1]!r}{where}", hint=f"known: {known}")
     return Invalid(f"{path}: " + problem.replace("`", "").replace("$.", "").replace("Expected", "expected"))

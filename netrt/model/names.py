@@ -9,8 +9,11 @@ import re
 
 from netrt.errors import Invalid
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}\Z")
-_HOSTNAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?\Z")
+_LABEL, _PLAIN_LABEL = r"[a-zA-Z0-9_]+(-+[a-zA-Z0-9_]+)*", r"[a-zA-Z0-9]+(-+[a-zA-Z0-9]+)*"
+"""What may stand between two dots of a name in DNS, with Docker's underscore and without."""
+
+_NAME = re.compile(rf"(?=[a-zA-Z0-9].{{0,62}}\Z){_LABEL}(\.{_LABEL})*\Z")
+_HOSTNAME = re.compile(rf"(?=.{{1,63}}\Z){_PLAIN_LABEL}(\.{_PLAIN_LABEL})*\Z")
 _IFNAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}\Z")
 _ID = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -21,14 +24,16 @@ def _shown(text: str) -> str:
 
 
 def check_name(what: str, name: str) -> str:
-    """The name of a network, container or alias, as Docker allows it: 1 to 63 of `[a-zA-Z0-9_.-]`, the first a letter or digit.
+    """The name of a network, container or alias, as Docker allows it: 1 to 63 of `[a-zA-Z0-9_.-]`, the first a letter or digit;
+    and as DNS does: nothing between two dots is empty, or begins or ends with a hyphen, and a name ends with none of both.
 
     `what` is the noun for the message ("network name"). Raises Invalid.
     """
     if not _NAME.match(name):
         raise Invalid(
             f"invalid {what} {_shown(name)}",
-            hint="allowed are 1 to 63 characters of a-z A-Z 0-9 _ . -, the first a letter or a digit",
+            hint="allowed are 1 to 63 characters of a-z A-Z 0-9 _ . -, the first a letter or a digit, no dot or hyphen "
+            "at the end or beside a dot",
         )
     return name
 
@@ -39,11 +44,12 @@ def is_name(text: str) -> bool:
 
 
 def check_hostname(name: str) -> str:
-    """A host name (RFC 1123): 1 to 63 letters, digits, dots and hyphens, no hyphen or dot at an end. Raises Invalid."""
+    """A host name (RFC 1123): 1 to 63 letters, digits, dots and hyphens, no hyphen or dot at an end or beside a dot. Raises
+    Invalid."""
     if not _HOSTNAME.match(name):
         raise Invalid(
             f"invalid hostname {_shown(name)}",
-            hint="allowed are 1 to 63 letters, digits, dots and hyphens, a letter or digit at both ends",
+            hint="allowed are 1 to 63 letters, digits, dots and hyphens, a letter or digit at both ends and beside a dot",
         )
     return name
 

@@ -162,8 +162,11 @@ def refused(*options: str) -> str:
 
 
 @pytest.mark.parametrize(("text", "words"), [
-    ('colour = "red"', "unknown key 'colour' (known: group, log_level, publish_address, lock_rules, ula, pools)"),
+    ('colour = "red"', "unknown key 'colour' (known: group, log_level, publish_address, lock_rules, ula, pools, dns)"),
     ("pools = [{ cidr = '10.0.0.0/8', length = 24 }]", "unknown key 'length' in pools[0] (known: cidr, size)"),
+    ("[dns]\ntime = 5", "unknown key 'time' in dns (known: ttl)"),
+    ("[dns]\nttl = -1", "dns.ttl -1 is out of range (0 to 86400 seconds)"),
+    ("[dns]\nttl = '5s'", "expected int, got str - at dns.ttl"),
     ("log_level = 5", "expected str, got int - at log_level"),
     ("log_level = 'loud'", "invalid enum value 'loud' - at log_level"),
     ("publish_address = 'here'", "invalid publish_address 'here'"),

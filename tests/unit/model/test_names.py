@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netrt.errors import Invalid
-from netrt.model.names import check_hostname, check_ifname, check_label, check_name, link_name
+from netrt.model.names import check_hostname, check_ifname, check_label, check_name, is_name, link_name
 
 CHECKS: dict[str, Callable[[str], object]] = {
     "network name": lambda name: check_name("network name", name),
@@ -47,6 +48,34 @@ def test_refused_in_one_short_line(kind: str, bad: str) -> None:
         CHECKS[kind](bad)
     assert "\n" not in str(refusal.value)
     assert len(str(refusal.value)) < 200
+
+
+@pytest.mark.parametrize("bad", ["a..b", "a.", "a-", "a-.b", "a.-b", "a...", "a.b-"])
+@pytest.mark.parametrize("kind", ["network name", "container name", "hostname"])
+def test_what_no_label_of_dns_can_be_is_refused(kind: str, bad: str) -> None:
+    with pytest.raises(Invalid, match=rf"invalid {kind}"):
+        CHECKS[kind](bad)
+
+
+@pytest.mark.parametrize("good", ["a", "9", "a-b", "a--b.c", "web.example", "0.0", "x" * 63])
+@pytest.mark.parametrize("kind", ["network name", "container name", "hostname"])
+def test_what_may_be_looked_up_passes(kind: str, good: str) -> None:
+    assert CHECKS[kind](good) == good
+    assert is_name(good)
+
+
+def test_docker_s_underscore_passes() -> None:
+    for name in ("my_app", "a_", "a._b", "a__b"):
+        assert check_name("container name", name) == name
+
+
+@given(st.text("a-._", max_size=400))
+def test_checking_takes_no_time(text: str) -> None:
+    """No text makes the pattern go back and forth."""
+    start = time.process_time()
+    is_name("a" + text)
+    is_name("a" + text * 20)
+    assert time.process_time() - start < 0.1
 
 
 @pytest.mark.parametrize("bad", ["", "a\nb", "a\0b", "x" * 300, "a=b"])
