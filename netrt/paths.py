@@ -49,6 +49,26 @@ class Paths:
         """What a daemon that was started on demand prints."""
         return f"{self.run}/netrtd.log"
 
+    @property
+    def resolver_socket(self) -> str:
+        """Where netrt-dns is told names by the daemon."""
+        return f"{self.run}/netrt-dns.sock"
+
+    @property
+    def resolver_lock(self) -> str:
+        """Held (flock) by the one netrt-dns of this state."""
+        return f"{self.run}/netrt-dns.lock"
+
+    @property
+    def resolver_names(self) -> str:
+        """The names that netrt-dns was told last, for its next start."""
+        return f"{self.run}/netrt-dns.names"
+
+    @property
+    def resolver_log(self) -> str:
+        """What netrt-dns prints where the daemon started it."""
+        return f"{self.run}/netrt-dns.log"
+
     def container(self, container_id: str) -> str:
         """The directory of a container's own resolv.conf, hosts and hostname."""
         return f"{self.run}/containers/{container_id}"

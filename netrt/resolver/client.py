@@ -1,0 +1,93 @@
+"""netrtd's end: it tells netrt-dns names, and waits until they are served. Synchronous, for one thread."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+
+import msgspec
+
+from netrt.dns.difference import Change
+from netrt.dns.zone import Names
+from netrt.errors import Conflict, Unavailable
+from netrt.resolver.messages import All, Frames, Message, Some, Taken, framed, read_taken
+
+PATIENCE = 5.0
+"""Seconds that netrt-dns may take to serve what it is told."""
+
+CHUNK = 65536
+
+
+class Resolver:
+    """netrt-dns, reached by a connection that is made when it is first needed and again after it broke."""
+
+    def __init__(self, path: str, patience: float = PATIENCE) -> None:
+        self._path = path
+        self._patience = patience
+        self._socket: socket.socket | None = None
+        self._frames = Frames()
+
+    def take(self, names: Names) -> Taken:
+        """Have these names served and no others. Raises Unavailable."""
+        return self._said(All(names))
+
+    def change(self, change: Change) -> Taken:
+        """Have the present names served with a change. Raises Conflict where it does not fit them (`take` does), Unavailable."""
+        return self._said(Some(change))
+
+    def connect(self) -> int:
+        """The process that serves: its number, which stays its own while the connection holds. Raises Unavailable."""
+        connection = self._connected()
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        return int(struct.unpack("3i", credentials)[0])
+
+    def fileno(self) -> int:
+        """The connection's descriptor, which can be read when netrt-dns has ended; -1 where there is none."""
+        return self._socket.fileno() if self._socket else -1
+
+    def close(self) -> None:
+        """Names go on being served."""
+        if self._socket:
+            self._socket.close()
+            self._socket = None
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            made.settimeout(self._patience)
+            try:
+                made.connect(self._path)
+            except OSError as error:
+                made.close()
+                raise Unavailable(f"netrt-dns is not there: {self._path}: {_words(error)}", retry=True) from error
+            self._socket, self._frames = made, Frames()
+        return self._socket
+
+    def _said(self, message: Message) -> Taken:
+        connection = self._connected()
+        try:
+            taken = self._exchanged(connection, framed(message))
+        except (OSError, EOFError, ValueError, msgspec.MsgspecError) as error:
+            self.close()  # an answer that comes late would be taken for that to the next message
+            raise Unavailable(f"netrt-dns does not answer: {_words(error)}", retry=True) from error
+        if taken.refused:
+            raise Conflict(taken.refused)
+        return taken
+
+    def _exchanged(self, connection: socket.socket, message: bytes) -> Taken:
+        deadline = time.monotonic() + self._patience
+        connection.settimeout(self._patience)
+        connection.sendall(message)
+        while (body := self._frames.next()) is None:
+            connection.settimeout(max(0.001, deadline - time.monotonic()))
+            piece = connection.recv(CHUNK)
+            if not piece:
+                raise EOFError("it has ended")
+            self._frames.add(piece)
+        return read_taken(body)
+
+
+def _words(error: Exception) -> str:
+    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)

@@ -1,0 +1,77 @@
+"""How a program of ours begins: its options, its log, its lock, and the word that it is ready."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from logging.handlers import RotatingFileHandler
+
+from netrt import __version__
+from netrt.errors import Conflict, Unavailable
+from netrt.paths import ROOT_VARIABLE
+
+LOG_LIMIT = 10 * 1024 * 1024
+
+READY = b"READY\n"
+"""What is written to the descriptor of `--ready-fd` when requests are answered; anything else is why they never will be."""
+
+
+def options(program: str, description: str) -> argparse.ArgumentParser:
+    """What every daemon of ours is started with."""
+    parser = argparse.ArgumentParser(prog=program, description=description)
+    parser.add_argument("--root", metavar="DIR", help=f"keep run, lib and etc below DIR (also {ROOT_VARIABLE})")
+    parser.add_argument(
+        "--log-level", choices=["debug", "info", "warning", "error"], help="instead of the configured one"
+    )
+    parser.add_argument("--log-file", metavar="PATH", help="log into a file, and not to stderr")
+    parser.add_argument(
+        "--ready-fd", type=int, metavar="N", help="a descriptor that is told when requests are answered"
+    )
+    parser.add_argument("--version", action="version", version=f"{program} {__version__}")
+    return parser
+
+
+def log_to(path: str | None, level: str) -> None:
+    """To stderr, or to a file of at most LOG_LIMIT bytes and one older one."""
+    place: logging.Handler = (
+        RotatingFileHandler(path, maxBytes=LOG_LIMIT, backupCount=1) if path else logging.StreamHandler(sys.stderr)
+    )
+    words = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=level.upper(), handlers=[place], format=words)
+
+
+@contextlib.contextmanager
+def alone(program: str, lock: str, serves: str) -> Iterator[None]:
+    """Hold this lock, whose directory is there. Raises Conflict if another one does, Unavailable."""
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise Unavailable(f"cannot use {error.filename}: {error.strerror}") from error
+    try:
+        _take(descriptor, program, serves)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(lock: int, program: str, serves: str) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(lock, 20).decode().strip() or "unknown"
+        raise Conflict(f"another {program} (pid {holder}) already serves this state ({serves})") from None
+    os.ftruncate(lock, 0)
+    os.write(lock, f"{os.getpid()}\n".encode())
+
+
+def tell(descriptor: int | None, words: bytes) -> None:
+    """Write to whoever waits for us, if anybody still does."""
+    if descriptor is not None:
+        with contextlib.suppress(OSError):
+            os.write(descriptor, words)
+            os.close(descriptor)
