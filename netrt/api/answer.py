@@ -14,6 +14,7 @@ from aiohttp import web
 from netrt.api.hub import Hub
 from netrt.api.schema.query import flag
 from netrt.cni.attached import Seen
+from netrt.compile.names import Resolving
 from netrt.engine.engine import Engine, Outcome
 from netrt.model.command import Command
 from netrt.model.container import Sandbox
@@ -41,8 +42,8 @@ class Glance(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
     """`adopt` makes a Sandbox of a path (Invalid if it leads to no network namespace); `glance` looks at single links;
-    `publish_address` is the host address of ports that name none; `clock` gives nanoseconds since the epoch; `starting` are ids
-    whose start is on its way."""
+    `publish_address` is the host address of ports that name none; `resolving` tells what names depend on beside the State, as it
+    is now; `clock` gives nanoseconds since the epoch; `starting` are ids whose start is on its way."""
 
     engine: Engine
     hub: Hub
@@ -50,6 +51,7 @@ class Api:
     adopt: Callable[[str], Sandbox]
     glance: Glance
     publish_address: str = ""
+    resolving: Callable[[], Resolving] = Resolving
     clock: Callable[[], int] = time.time_ns
     starting: set[str] = field(default_factory=set)
 

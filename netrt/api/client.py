@@ -122,6 +122,18 @@ class Client:
         said = self.request("POST", "/networks/prune", query=query)
         return list(said["Plan"] if dry_run else said["NetworksDeleted"] or ())
 
+    # names
+
+    def query(self, name: str, rdtype: str = "", *, sandbox: str = "") -> Json:
+        """What the container `sandbox` would be answered that asks for a name, and why; without one, a container on every
+        network. An address stands for its pointer."""
+        asked = {"name": name, "type": rdtype, "from": sandbox}
+        return self._object("/netrt/dns/query", {key: value for key, value in asked.items() if value})
+
+    def zone(self, network: str) -> Json:
+        """All names on a network."""
+        return self._object(_path("netrt/dns/zones", network))
+
     # containers
 
     def create_container(
@@ -261,8 +273,8 @@ class Client:
         assert isinstance(found, list)
         return found
 
-    def _object(self, path: str) -> Json:
-        found = self.request("GET", path)
+    def _object(self, path: str, query: Mapping[str, str] = NOTHING) -> Json:
+        found = self.request("GET", path, query=query)
         assert isinstance(found, dict)
         return found
 

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from netrt.api.answer import Api, Handler, Route, answer
-from netrt.api.routes import cni, containers, networks, processes, streams, system
+from netrt.api.routes import cni, containers, dns, networks, processes, streams, system
 from netrt.api.schema.body import LIMIT
 from netrt.errors import (
     Conflict,
@@ -39,6 +39,7 @@ ROUTES: tuple[Route, ...] = (
     *containers.ROUTES,
     *processes.ROUTES,
     *streams.ROUTES,
+    *dns.ROUTES,
     *cni.ROUTES,
 )
 STATUS: dict[type[NetrtError], int] = {

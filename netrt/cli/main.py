@@ -30,6 +30,7 @@ VERBS = {
     "inspect": ("netrt.cli.inspect:inspect", "Show containers and networks as a JSON list"),
     "network": ("netrt.cli.network:network", "Manage networks"),
     "container": ("netrt.cli.container:container", "Manage containers"),
+    "dns": ("netrt.cli.dns:dns", "Look at names: what containers are answered, and why"),
     "events": ("netrt.cli.system:events", "Show what happens, as it happens"),
     "daemon": ("netrt.cli.system:daemon", "Look at or stop the daemon"),
     "version": ("netrt.cli.system:version", "Show the versions of client and daemon"),

@@ -123,12 +123,19 @@ def _add(entries: _Entries, state: State, group: Sequence[str], attachment: Atta
     for container in (state.containers[member] for member in reversed(group)):
         if container.ended or not addresses:
             continue
-        names = [container.name, short_id(container.id), container.hostname]
-        if container.id == attachment.container_id and answers_for_aliases(container):
-            names.extend(attachment.aliases)
-        for name in {name.lower() for name in names if name}:
+        for name in names_on(container, attachment):
             entries.add(name, addresses, container)
         entries.pointers.update(dict.fromkeys(addresses, container.name.lower()))
+
+
+def names_on(container: Container, attachment: Attachment) -> dict[str, str]:
+    """What a container that lives in the sandbox of an attachment is called on its network, and what each name is."""
+    found: dict[str, str] = {}
+    if container.id == attachment.container_id and answers_for_aliases(container):
+        found = dict.fromkeys((alias.lower() for alias in attachment.aliases), "alias")
+    if container.hostname:
+        found[container.hostname.lower()] = "hostname"
+    return {**found, short_id(container.id): "id", container.name.lower(): "name"}
 
 
 def _view(state: State, owner: Container, members: Iterable[str], resolving: Resolving) -> View | None:

@@ -16,6 +16,7 @@ from ipaddress import IPv6Address
 from netrt.api.answer import Api
 from netrt.api.hub import Hub
 from netrt.api.server import serve
+from netrt.compile.names import Resolving, host_upstreams
 from netrt.daemon.config import Config
 from netrt.daemon.publisher import Publisher
 from netrt.daemon.sockets import check_path, group_number, inherited, listening, notify_service_manager
@@ -25,6 +26,7 @@ from netrt.engine.engine import Engine
 from netrt.kernel import glance
 from netrt.kernel.kernel import LinuxKernel
 from netrt.kernel.netns import identify
+from netrt.launch.resolver import host_resolv_conf, nameservers
 from netrt.model.container import Sandbox
 from netrt.model.state import State
 from netrt.paths import Paths
@@ -44,6 +46,11 @@ def adopt(path: str) -> Sandbox:
     return Sandbox(path=path, owned=False, inode=identify(path))
 
 
+def resolving(config: Config) -> Resolving:
+    """What names depend on beside the State, as it is now."""
+    return Resolving(ttl=config.dns.ttl, upstreams=host_upstreams(nameservers(host_resolv_conf())))
+
+
 @contextlib.asynccontextmanager
 async def running(paths: Paths, config: Config) -> AsyncIterator[Api]:
     """The engine at work: the kernel is what the State says, and what runs is watched. Raises NetrtError."""
@@ -54,7 +61,15 @@ async def running(paths: Paths, config: Config) -> AsyncIterator[Api]:
     pools = config.address_pools(store.once("ula", new_ula))
     kernel = LinuxKernel(paths, lock_rules=config.lock_rules)
     engine = Engine(kernel, store, Publisher(paths, hub.committed), pools)
-    api = Api(engine=engine, hub=hub, paths=paths, adopt=adopt, glance=glance, publish_address=config.publish_address)
+    api = Api(
+        engine=engine,
+        hub=hub,
+        paths=paths,
+        adopt=adopt,
+        glance=glance,
+        publish_address=config.publish_address,
+        resolving=lambda: resolving(config),
+    )
     await asyncio.to_thread(engine.start)
     hub.deliver()
     watch = Watch(api)

@@ -73,7 +73,7 @@ def read_query(message: bytes) -> Query:
         id=id_,
         flags=flags,
         qname=qname,
-        name=".".join(map(_plain, qname.labels[:-1])),
+        name=plain(qname),
         type=type_,
         rdclass=rdclass,
         question=question,
@@ -81,8 +81,11 @@ def read_query(message: bytes) -> Query:
     )
 
 
-def _plain(label: bytes) -> str:
-    return label.decode("ascii", "backslashreplace").replace(".", "\\046").lower()
+def plain(name: dns.name.Name) -> str:
+    """A name as `Query.name` has it."""
+    return ".".join(
+        label.decode("ascii", "backslashreplace").replace(".", "\\046").lower() for label in name.labels[:-1]
+    )
 
 
 def _record(parser: dns.wire.Parser) -> Edns | None:

@@ -15,10 +15,12 @@ from netrt.api.answer import Api
 from netrt.api.client import Client
 from netrt.api.hub import Hub
 from netrt.api.server import serve
+from netrt.compile.names import Resolving
 from netrt.daemon.publisher import Publisher
 from netrt.daemon.sockets import listening
 from netrt.daemon.watch import Watch
 from netrt.decide.networks import initial_state
+from netrt.dns.zone import Upstream
 from netrt.engine.engine import Engine
 from netrt.errors import Invalid
 from netrt.ipam.pools import DEFAULT
@@ -48,7 +50,8 @@ def adopt(path: str) -> Sandbox:
 
 
 async def _serve(paths: Paths, engine: Engine, hub: Hub, ready: Future[asyncio.Event]) -> None:
-    api = Api(engine=engine, hub=hub, paths=paths, adopt=adopt, glance=FakeGlance())
+    resolving = Resolving(upstreams=(Upstream("192.0.2.53"),))
+    api = Api(engine=engine, hub=hub, paths=paths, adopt=adopt, glance=FakeGlance(), resolving=lambda: resolving)
     watch = Watch(api)
     hub.watch(watch.committed)
     server = await serve(api, listening(paths.socket, None), GROUP)
