@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable
 
@@ -72,16 +71,15 @@ def _have(directory: str) -> None:
 
 def _stop_by_signal(loop: Loop) -> None:
     """SIGTERM and SIGINT end the loop, which sleeps until something can be read."""
-    heard, written = socket.socketpair()
-    written.setblocking(False)
+    heard, written = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def wake(_: int) -> None:
-        heard.recv(64)
+        os.read(heard, 64)
 
-    signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
+    signal.set_wakeup_fd(written, warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())
-    loop.watch(heard.fileno(), READ, wake)
+    loop.watch(heard, READ, wake)
 
 
 def _collect_seldom() -> None:
