@@ -29,7 +29,7 @@ from netrt.dns.lookup import Entry, Found, look_up
 from netrt.dns.query import AA, CD, HEADER, QR, RA, RD, SIZE, TC, Query, read_query
 from netrt.dns.zone import Names, View
 
-NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 0, 1, 2, 3, 4, 5, 16
+NOERROR, FORMERR, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 0, 1, 3, 4, 5, 16
 
 NEVER = frozenset({OPT, TKEY, TSIG, IXFR, AXFR})
 """Types that are no questions about a name: refused, and asked of nobody."""
@@ -64,16 +64,17 @@ def answer(names: Names, view: View, message: bytes, *, tcp: bool = False, sprea
         query = read_query(message)
     except (dns.exception.DNSException, struct.error):
         return Reply(wire=_bare(id_, flags, FORMERR))
+    page = _Page(query, view, tcp)
     if query.edns and query.edns.version > 0:
-        return Reply(wire=_Page(query, view, tcp).wire(BADVERS))
+        return Reply(wire=page.wire(BADVERS))
     if query.rdclass != IN or query.type in NEVER:
-        return Reply(wire=_Page(query, view, tcp).wire(REFUSED))
+        return Reply(wire=page.wire(REFUSED))
     found = look_up(names, view, query.name)
-    if not found.ours:
-        if view.upstreams:
-            return forward(query, view.upstreams, tcp=tcp)
-        return Reply(wire=_Page(query, view, tcp).wire(REFUSED), reusable=True, entries=found.entries)
-    return _found(found, _Page(query, view, tcp), spread)
+    if found.ours:
+        return _reply(found, page, spread)
+    if view.upstreams:
+        return forward(query, view.upstreams, tcp=tcp)
+    return Reply(wire=page.wire(REFUSED), reusable=True, entries=found.entries)
 
 
 def _bare(id_: int, flags: int, rcode: int) -> bytes:
@@ -81,24 +82,21 @@ def _bare(id_: int, flags: int, rcode: int) -> bytes:
     return HEADER.pack(id_, QR | flags & (0x7800 | RD | CD) | rcode, 0, 0, 0, 0)
 
 
-def _found(found: Found, page: _Page, spread: int) -> Reply:
+def _reply(found: Found, page: _Page, spread: int) -> Reply:
     query = page.query
     records = tuple(_records(found, query.type, query.name))
     turn = spread % len(records) if records else 0
     for record in records[turn:] + records[:turn]:
         page.add(ANSWER, query.qname, record, found.ttl)
+    if not records:
+        owner = _name(found.domain) if found.domain else query.qname
+        page.add(AUTHORITY, owner, _soa(owner, found.ttl), found.ttl)
     if query.type == SRV:
         for target in found.targets:
             for address in target.addresses:
                 page.add(ADDITIONAL, _name(target.name), _address(address), found.ttl)
-    if not records:
-        owner = _name(found.domain) if found.domain else query.qname
-        page.add(AUTHORITY, owner, _soa(owner, found.ttl), found.ttl)
-    wire = page.wire(AA_NOERROR if found.exists else AA_NXDOMAIN)
+    wire = page.wire(AA | (NOERROR if found.exists else NXDOMAIN))
     return Reply(wire=wire, reusable=True, entries=found.entries, turns=max(1, len(records)))
-
-
-AA_NOERROR, AA_NXDOMAIN = AA | NOERROR, AA | NXDOMAIN
 
 
 def _records(found: Found, rdtype: int, name: str) -> Iterator[Rdata]:
