@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netrt.compile.facing import gateway_attachment
+from netrt.compile.shaping import compile_shaping
+from netrt.compile.tuning import compile_tuning
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.objects import (
     HOST,
@@ -15,10 +17,12 @@ from netrt.dataplane.objects import (
     ON_LINK,
     UNIVERSE,
     Address,
+    Foreign,
     Link,
     LinkKind,
     Object,
     Route,
+    Setting,
     Sysctl,
 )
 from netrt.firewall.elements import attachment_elements, masquerade_elements, network_elements
@@ -26,7 +30,7 @@ from netrt.model.address import family, mac_for, prefix_of
 from netrt.model.container import Attachment, Container
 from netrt.model.names import link_name
 from netrt.model.network import Antispoof, BridgeOptions, Ingress, Network, bridge_options
-from netrt.model.plugged import Way
+from netrt.model.plugged import Tuning, Way
 from netrt.model.state import State
 
 
@@ -42,7 +46,9 @@ def _mtu(options: BridgeOptions, facts: HostFacts) -> int:
 def compile_network(network: Network, facts: HostFacts) -> Iterator[Object]:
     """The kernel objects of a bridge network itself."""
     name, options = bridge_link(network), bridge_options(network.options)
-    if not options.existing:
+    if options.existing:
+        yield Foreign(netns=HOST, name=name)
+    else:
         yield Link(
             netns=HOST,
             name=name,
@@ -51,6 +57,8 @@ def compile_network(network: Network, facts: HostFacts) -> Iterator[Object]:
             mtu=_mtu(options, facts),
             alias=f"{MARK}network:{network.id}",
         )
+        if options.promisc:
+            yield Setting(netns=HOST, link=name, name="promisc", value="1")
     for version in (4, 6):
         if network.leads_outside(version):
             for subnet in network.subnets_of(version):
@@ -81,7 +89,9 @@ def compile_attachment(
 ) -> Iterator[Object]:
     """The kernel objects of a container's attachment to a bridge network."""
     options, netns = bridge_options(network.options), container.sandbox.path
-    mtu = _mtu(options, facts)
+    mtu, tuning = _mtu(options, facts), attachment.tuning or Tuning()
+    if options.existing:
+        yield Foreign(netns=HOST, name=bridge_link(network))
     yield Link(
         netns=HOST,
         name=attachment.link,
@@ -98,11 +108,13 @@ def compile_attachment(
         name=attachment.ifname,
         kind=LinkKind.VETH,
         mac=attachment.mac,
-        mtu=mtu,
+        mtu=tuning.mtu or mtu,
         up=not attachment.down,
         peer=(HOST, attachment.link),
     )
     yield from _sandbox_sysctls(netns, attachment, options)
+    yield from compile_tuning(netns, attachment.ifname, tuning)
+    yield from compile_shaping(attachment, attachment.link, mtu)
     for interface in attachment.addresses:
         yield Address(netns=netns, link=attachment.ifname, address=interface)
     if attachment.routes is None:
@@ -119,8 +131,11 @@ def _sandbox_sysctls(netns: str, attachment: Attachment, options: BridgeOptions)
     values = {"disable_ipv6": "0", "accept_ra": "0", "accept_dad": "0"}
     if not any(family(interface) == 6 for interface in attachment.addresses):
         values = {} if options.antispoof is Antispoof.OFF else {"disable_ipv6": "1"}
+    chosen = attachment.tuning.sysctls if attachment.tuning else {}
     for key, value in values.items():
-        yield Sysctl(netns=netns, name=f"net/ipv6/conf/{attachment.ifname}/{key}", value=value)
+        name = f"net/ipv6/conf/{attachment.ifname}/{key}"
+        if name not in chosen:
+            yield Sysctl(netns=netns, name=name, value=value)
 
 
 def _chosen(way: Way, attachment: Attachment, netns: str) -> Route:

@@ -3,16 +3,18 @@
 Rule 1: no link is up before its rules stand, and no rule goes before its link is gone. Published ports come and go with these
 rules, in one transaction: they lead to an address that is not reachable yet, or not any more. Rule 2: what the kernel does by
 itself (a deleted link takes its addresses, routes, sysctls and peer along) is never planned. Rule 3: a thing under a name that we
-want but that does not bear our mark is a Conflict, raised before anything is touched.
+want but that does not bear our mark is a Conflict, raised before anything is touched. Rule 4: what stands on a link of
+somebody else waits until that is there.
 
-    take down: routes · links · addresses · namespaces · elements
-    build up:  namespaces · links (down) · attributes · elements ·
-               the host, then each sandbox: sysctls · addresses · links up · routes
+    take down: redirects, shapers · routes · links · addresses · namespaces · elements
+    build up:  namespaces · links (down) · attributes · elements · shapers, redirects ·
+               the host, then each sandbox: sysctls · settings · addresses · links up · routes
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from netrt.dataplane import ops
 from netrt.dataplane.hoststate import HostState
@@ -21,10 +23,15 @@ from netrt.dataplane.objects import (
     MARK,
     Address,
     Element,
+    Foreign,
     Link,
     LinkKind,
+    Object,
     Pin,
+    Redirect,
     Route,
+    Setting,
+    Shaper,
     Skeleton,
     Sysctl,
 )
@@ -40,12 +47,14 @@ def plan(seen: HostState, wanted: HostState) -> tuple[ops.Op, ...]:
     """
     if seen.objects == wanted.objects:
         return ()
+    wanted = _possible(seen, wanted)
     unpinned = tuple(p for p in seen.all(Pin) if p.key not in wanted.objects)
     doomed = tuple(_doomed(seen, wanted))
     gone = _gone_with(seen, doomed, unpinned)
     loaded = _same_skeleton(seen, wanted)
     removed, added = _element_changes(seen, wanted) if loaded else ((), ())
     return (
+        *_shaping_down(seen, wanted, gone),
         *_routes_down(seen, wanted, gone),
         *(ops.DelLink(link.netns, link.name) for link in doomed),
         *_addresses_down(seen, wanted, gone),
@@ -55,8 +64,36 @@ def plan(seen: HostState, wanted: HostState) -> tuple[ops.Op, ...]:
         *_links_made(seen, wanted, gone),
         *_ruleset(wanted, loaded),
         *_change((), added),
+        *_shaping_up(seen, wanted, gone),
         *_namespaces_up(seen, wanted, gone),
     )
+
+
+def _possible(seen: HostState, wanted: HostState) -> HostState:
+    """Without what stands on links of others that are not there."""
+    absent = {(thing.netns, thing.name) for thing in wanted.all(Foreign) if thing.key not in seen.objects}
+    if not absent:
+        return wanted
+    freed = [
+        replace(link, master="", isolated=False, hairpin=False)
+        for link in wanted.all(Link)
+        if (link.netns, link.master) in absent
+    ]
+    return wanted.replaced((key for key, thing in wanted.objects.items() if _stands_on(thing, absent)), freed)
+
+
+def _stands_on(thing: Object, absent: set[End]) -> bool:
+    match thing:
+        case Foreign():
+            return (thing.netns, thing.name) in absent
+        case Address() | Route() | Setting():
+            return (thing.netns, thing.link) in absent
+        case Shaper() | Redirect():
+            return (HOST, thing.link) in absent
+        case Sysctl():
+            return any(thing.netns == netns and f"/conf/{name}/" in thing.name for netns, name in absent)
+        case _:
+            return False
 
 
 def _ours(link: Link) -> bool:
@@ -121,6 +158,20 @@ def _addresses_down(seen: HostState, wanted: HostState, gone: frozenset[End]) ->
             yield ops.DelAddress(address)
 
 
+def _shaping_down(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[ops.Op]:
+    """A redirect goes before the link that it leads through, and before another one takes its place."""
+    for redirect in seen.all(Redirect):
+        goal = wanted.get(Redirect, *redirect.key)
+        if (HOST, redirect.link) in gone or (goal == redirect and (HOST, redirect.to) not in gone):
+            continue
+        if goal and not redirect.to and not wanted.get(Link, "link", HOST, redirect.link):
+            raise Conflict(f"somebody else redirects what comes in by {redirect.link}")
+        yield ops.DelRedirect(redirect)
+    for shaper in seen.all(Shaper):
+        if (HOST, shaper.link) not in gone and shaper.key not in wanted.objects:
+            yield ops.DelShaper(shaper)
+
+
 # build up
 
 
@@ -136,6 +187,8 @@ def _links_made(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Ite
 
 
 def _made(seen: HostState, wanted: HostState, gone: frozenset[End], goal: Link) -> ops.Op:
+    if goal.kind is LinkKind.IFB:
+        return ops.AddIfb(goal)
     if goal.peer is None:
         return ops.AddBridge(goal)
     if _stays(seen, gone, goal.peer):
@@ -164,10 +217,21 @@ def _set(link: Link, goal: Link, gone: frozenset[End]) -> Iterator[ops.Op]:
         yield change
 
 
+def _shaping_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[ops.Op]:
+    """Before their links are up."""
+    for shaper in wanted.all(Shaper):
+        if seen.objects.get(shaper.key) != shaper or (HOST, shaper.link) in gone:
+            yield ops.SetShaper(shaper)
+    for redirect in wanted.all(Redirect):
+        ends = {(HOST, redirect.link), (HOST, redirect.to)}
+        if seen.objects.get(redirect.key) != redirect or ends & gone:
+            yield ops.SetRedirect(redirect)
+
+
 def _namespaces_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[ops.Op]:
     """Inside each namespace, one after another, so that each is entered once; the host first."""
     todo: dict[str, list[ops.Op]] = {HOST: []}
-    for change in (_sysctls, _addresses_up, _raised, _routes_up):
+    for change in (_sysctls, _settings, _addresses_up, _raised, _routes_up):
         for netns, op in change(seen, wanted, gone):
             todo.setdefault(netns, []).append(op)
     for inside in todo.values():
@@ -180,6 +244,12 @@ def _sysctls(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterat
         of_gone = fresh and any((sysctl.netns, name) in gone for name in fresh if f"/conf/{name}/" in sysctl.name)
         if of_gone or seen.objects.get(sysctl.key) != sysctl:
             yield sysctl.netns, ops.SetSysctl(sysctl)
+
+
+def _settings(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[tuple[str, ops.Op]]:
+    for setting in wanted.all(Setting):
+        if seen.objects.get(setting.key) != setting or (setting.netns, setting.link) in gone:
+            yield setting.netns, ops.ChangeSetting(setting)
 
 
 def _addresses_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[tuple[str, ops.Op]]:

@@ -5,7 +5,21 @@ from __future__ import annotations
 from dataclasses import fields
 
 from netrt.dataplane.hoststate import HostState
-from netrt.dataplane.objects import HOST, Address, Element, Link, Object, Pin, Route, Skeleton, Sysctl
+from netrt.dataplane.objects import (
+    HOST,
+    Address,
+    Element,
+    Foreign,
+    Link,
+    Object,
+    Pin,
+    Redirect,
+    Route,
+    Setting,
+    Shaper,
+    Skeleton,
+    Sysctl,
+)
 
 
 def told(seen: HostState, wanted: HostState) -> tuple[str, ...]:
@@ -32,6 +46,14 @@ def _named(thing: Object) -> str:
             return f"route {thing.dst} by {thing.link}{_where(thing.netns)}"
         case Sysctl():
             return f"setting {thing.name}{_where(thing.netns)}"
+        case Foreign():
+            return f"interface {thing.name}{_where(thing.netns)}, which somebody else made,"
+        case Setting():
+            return f"{thing.name} of {thing.link}{_where(thing.netns)}"
+        case Shaper():
+            return f"the limit of {thing.link} on the host"
+        case Redirect():
+            return f"the way of what comes in by {thing.link} on the host"
         case Element():
             return f"element {{ {' . '.join(thing.at)} }} of {thing.set} in nftables table {thing.table} netrt"
         case Skeleton():

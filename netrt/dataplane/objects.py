@@ -33,6 +33,7 @@ class LinkKind(enum.StrEnum):
 
     BRIDGE = "bridge"
     VETH = "veth"
+    IFB = "ifb"
     OTHER = "other"
 
 
@@ -124,6 +125,66 @@ class Sysctl:
         return "sysctl", self.netns, self.name
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """A link that somebody else makes, and that things of ours stand on. It is only ever looked for: while it is not there, they
+    wait."""
+
+    netns: str
+    name: str
+
+    @property
+    def key(self) -> Key:
+        return "foreign", self.netns, self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A property of a link that is set and never taken back: it dies with the link. `name` is `promisc` or `allmulti` (`0`, `1`),
+    `queue` (packets), and `mac` or `mtu` of a link that somebody else made."""
+
+    netns: str
+    link: str
+    name: str
+    value: str
+
+    @property
+    def key(self) -> Key:
+        return "setting", self.netns, self.link, self.name
+
+
+TICK = 64
+"""Nanoseconds in the unit in which the kernel counts a bucket (PSCHED_SHIFT)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shaper:
+    """A token bucket at the way out of a link of the host (`tbf` at its root): `rate` bytes a second, a full bucket that lasts
+    `credit` ticks at that rate, and at most `limit` bytes that wait."""
+
+    link: str
+    rate: int
+    credit: int
+    limit: int
+
+    @property
+    def key(self) -> Key:
+        return "shaper", self.link
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirect:
+    """What comes in by a link of the host goes the way out of another one first, and then on. `to` is empty where one is seen
+    that leads nowhere."""
+
+    link: str
+    to: str
+
+    @property
+    def key(self) -> Key:
+        return "redirect", self.link
+
+
 PUBLISHING_SETS = frozenset({"ports4", "ports6", "ports4_at", "ports6_at", "ranges4", "ranges6"})
 """The maps that lead the outside to a container. They are emptied before anything else is taken down."""
 
@@ -163,4 +224,4 @@ class Skeleton:
         return ("skeleton",)
 
 
-Object = Pin | Link | Address | Route | Sysctl | Element | Skeleton
+Object = Pin | Link | Address | Route | Sysctl | Foreign | Setting | Shaper | Redirect | Element | Skeleton

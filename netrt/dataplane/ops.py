@@ -6,7 +6,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netrt.dataplane.objects import HOST, Address, Element, Link, Pin, Route, Skeleton, Sysctl
+from netrt.dataplane.objects import (
+    HOST,
+    TICK,
+    Address,
+    Element,
+    Link,
+    Pin,
+    Redirect,
+    Route,
+    Setting,
+    Shaper,
+    Skeleton,
+    Sysctl,
+)
 
 
 def _inside(netns: str) -> str:
@@ -159,6 +172,67 @@ class SetSysctl:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeSetting:
+    """Set a property of a link."""
+
+    setting: Setting
+
+    def describe(self) -> str:
+        return f"set {self.setting.name} {self.setting.value} of {self.setting.link}{_inside(self.setting.netns)}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddIfb:
+    """Make a link that only shapes what is redirected through it, down."""
+
+    link: Link
+
+    def describe(self) -> str:
+        return f"add ifb {self.link.name} mtu {self.link.mtu}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetShaper:
+    """Put a token bucket at the way out of a link, in the place of what is there."""
+
+    shaper: Shaper
+
+    def describe(self) -> str:
+        burst = self.shaper.credit * TICK * self.shaper.rate // 10**9
+        return f"limit {self.shaper.link} to {self.shaper.rate * 8} bit/s, burst {burst} bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class DelShaper:
+    """Take the token bucket away."""
+
+    shaper: Shaper
+
+    def describe(self) -> str:
+        return f"no limit for {self.shaper.link}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetRedirect:
+    """Redirect what comes in by a link, which redirects nothing yet."""
+
+    redirect: Redirect
+
+    def describe(self) -> str:
+        return f"redirect what comes in by {self.redirect.link} through {self.redirect.to}"
+
+
+@dataclass(frozen=True, slots=True)
+class DelRedirect:
+    """Redirect nothing any more."""
+
+    redirect: Redirect
+
+    def describe(self) -> str:
+        return f"redirect nothing of {self.redirect.link}"
+
+
+@dataclass(frozen=True, slots=True)
 class LoadRuleset:
     """Replace our nftables tables by this skeleton with these elements, in one transaction."""
 
@@ -233,6 +307,12 @@ Op = (
     | SetRoute
     | DelRoute
     | SetSysctl
+    | ChangeSetting
+    | AddIfb
+    | SetShaper
+    | DelShaper
+    | SetRedirect
+    | DelRedirect
     | LoadRuleset
     | DropRuleset
     | ChangeElements

@@ -22,9 +22,10 @@ from netrt.dataplane.objects import (
     Key,
     Link,
     Object,
-    Pin,
+    Redirect,
     Route,
-    Skeleton,
+    Setting,
+    Shaper,
     Sysctl,
 )
 from netrt.errors import KernelRefused
@@ -35,9 +36,11 @@ def _refuse(op: ops.Op, number: int) -> KernelRefused:
 
 
 def _on_link(thing: Object, netns: str, name: str) -> bool:
-    """Whether this address, route or sysctl goes when the link goes."""
-    if isinstance(thing, Address | Route):
+    """Whether this goes when the link goes."""
+    if isinstance(thing, Address | Route | Setting):
         return thing.netns == netns and thing.link == name
+    if isinstance(thing, Shaper | Redirect):
+        return netns == HOST and thing.link == name
     return isinstance(thing, Sysctl) and thing.netns == netns and f"/conf/{name}/" in thing.name
 
 
@@ -46,6 +49,12 @@ def _need_link(host: HostState, op: ops.Op, netns: str, name: str) -> Link:
     if link is None:
         raise _refuse(op, errno.ENODEV)
     return link
+
+
+def _need_any(host: HostState, op: ops.Op, netns: str, name: str) -> None:
+    """A link, whosever it is."""
+    if ("foreign", netns, name) not in host.objects:
+        _need_link(host, op, netns, name)
 
 
 def _need_netns(host: HostState, op: ops.Op, netns: str) -> None:
@@ -65,7 +74,8 @@ def _without_link(host: HostState, link: Link) -> HostState:
         for p in host.all(Link)
         if p.netns == link.netns and p.master == link.name
     ]
-    return host.replaced(gone, freed)
+    led = [replace(r, to="") for r in host.all(Redirect) if (HOST, r.to) in ends and r.key not in gone]
+    return host.replaced(gone, [*freed, *led])
 
 
 def _pin(host: HostState, op: ops.PinNamespace) -> HostState:
@@ -79,11 +89,11 @@ def _unpin(host: HostState, op: ops.UnpinNamespace) -> HostState:
         raise _refuse(op, errno.ENOENT)
     for link in [link for link in host.all(Link) if link.netns == op.pin.path]:
         host = _without_link(host, link)
-    rest = [t.key for t in host if not isinstance(t, Pin | Element | Skeleton) and t.netns == op.pin.path]
+    rest = [t.key for t in host if getattr(t, "netns", HOST) == op.pin.path]
     return host.replaced([op.pin.key, *rest])
 
 
-def _add_bridge(host: HostState, op: ops.AddBridge) -> HostState:
+def _add_link(host: HostState, op: ops.AddBridge | ops.AddIfb) -> HostState:
     if op.link.key in host.objects:
         raise _refuse(op, errno.EEXIST)
     return host.replaced(added=[replace(op.link, up=False)])
@@ -94,14 +104,14 @@ def _add_veth(host: HostState, op: ops.AddVeth) -> HostState:
     if op.host.key in host.objects or op.inner.key in host.objects:
         raise _refuse(op, errno.EEXIST)
     if op.host.master:
-        _need_link(host, op, HOST, op.host.master)
+        _need_any(host, op, HOST, op.host.master)
     return host.replaced(added=[replace(op.host, up=False), replace(op.inner, up=False)])
 
 
 def _set_link(host: HostState, op: ops.SetLink) -> HostState:
     link = _need_link(host, op, op.netns, op.name)
     if op.master:
-        _need_link(host, op, op.netns, op.master)
+        _need_any(host, op, op.netns, op.master)
     changes = {
         name: value
         for name in ("mac", "mtu", "up", "alias", "master", "isolated", "hairpin")
@@ -118,7 +128,7 @@ def _set_link(host: HostState, op: ops.SetLink) -> HostState:
 
 def _add_address(host: HostState, op: ops.AddAddress) -> HostState:
     netns, link = op.address.netns, op.address.link
-    _need_link(host, op, netns, link)
+    _need_any(host, op, netns, link)
     off = host.get(Sysctl, "sysctl", netns, f"net/ipv6/conf/{link}/disable_ipv6")
     if ":" in op.address.address and off is not None and off.value == "1":
         raise _refuse(op, errno.EACCES)
@@ -163,13 +173,44 @@ def _set_sysctl(host: HostState, op: ops.SetSysctl) -> HostState:
     parts = op.sysctl.name.split("/")
     lost: list[Key] = []
     if parts[2:3] == ["conf"] and parts[3] not in ("all", "default"):
-        if host.get(Link, "link", op.sysctl.netns, parts[3]) is None:
+        there = {("link", op.sysctl.netns, parts[3]), ("foreign", op.sysctl.netns, parts[3])}
+        if there.isdisjoint(host.objects):
             raise _refuse(op, errno.ENOENT)
         if parts[1] == "ipv6" and parts[4] == "disable_ipv6" and op.sysctl.value == "1":
             on = [t for t in host if _on_link(t, op.sysctl.netns, parts[3]) and not isinstance(t, Sysctl)]
             lost = [t.key for t in on if isinstance(t, Address) and ":" in t.address]
             lost += [t.key for t in on if isinstance(t, Route) and ":" in t.dst]
     return host.replaced(lost, [op.sysctl])
+
+
+def _change_setting(host: HostState, op: ops.ChangeSetting) -> HostState:
+    _need_any(host, op, op.setting.netns, op.setting.link)
+    return host.replaced(added=[op.setting])
+
+
+def _set_shaper(host: HostState, op: ops.SetShaper) -> HostState:
+    _need_any(host, op, HOST, op.shaper.link)
+    return host.replaced(added=[op.shaper])
+
+
+def _del_shaper(host: HostState, op: ops.DelShaper) -> HostState:
+    if op.shaper.key not in host.objects:
+        raise _refuse(op, errno.ENOENT)
+    return host.replaced([op.shaper.key])
+
+
+def _set_redirect(host: HostState, op: ops.SetRedirect) -> HostState:
+    _need_any(host, op, HOST, op.redirect.link)
+    _need_link(host, op, HOST, op.redirect.to)
+    if op.redirect.key in host.objects:
+        raise _refuse(op, errno.EEXIST)
+    return host.replaced(added=[op.redirect])
+
+
+def _del_redirect(host: HostState, op: ops.DelRedirect) -> HostState:
+    if op.redirect.key not in host.objects:
+        raise _refuse(op, errno.ENOENT)
+    return host.replaced([op.redirect.key])
 
 
 def _load(host: HostState, op: ops.LoadRuleset) -> HostState:
@@ -198,7 +239,8 @@ def _forget(host: HostState, op: ops.ForgetAddress | ops.ForgetPort) -> HostStat
 STEPS: dict[type, Callable[..., HostState]] = {
     ops.PinNamespace: _pin,
     ops.UnpinNamespace: _unpin,
-    ops.AddBridge: _add_bridge,
+    ops.AddBridge: _add_link,
+    ops.AddIfb: _add_link,
     ops.AddVeth: _add_veth,
     ops.SetLink: _set_link,
     ops.DelLink: lambda host, op: _without_link(host, _need_link(host, op, op.netns, op.name)),
@@ -207,6 +249,11 @@ STEPS: dict[type, Callable[..., HostState]] = {
     ops.SetRoute: _set_route,
     ops.DelRoute: _del_route,
     ops.SetSysctl: _set_sysctl,
+    ops.ChangeSetting: _change_setting,
+    ops.SetShaper: _set_shaper,
+    ops.DelShaper: _del_shaper,
+    ops.SetRedirect: _set_redirect,
+    ops.DelRedirect: _del_redirect,
     ops.LoadRuleset: _load,
     ops.DropRuleset: _drop,
     ops.ChangeElements: _change,

@@ -64,6 +64,8 @@ def _network(
         if family(one.cidr) == family(other.cidr) and _meet(one, other):
             raise Invalid(f"ranges of subnets {one.cidr} and {other.cidr} overlap")
     subnets = (*given, *_kept(state, held, given))
+    if held is not None and asked.mode is Mode.FOREIGN and not given:
+        subnets = held.subnets  # a chained plugin has nothing to say of them
     for version in sorted(asked.choose):
         mine = held.subnets_of(version) if held else ()
         if not any(family(subnet.cidr) == version for subnet in subnets):
@@ -80,7 +82,7 @@ def _network(
         internal=asked.internal,
         options=_options(asked, held, facts),
         labels=dict(asked.labels),
-        plugin=asked.plugin,
+        plugin=held.plugin if held and asked.mode is Mode.FOREIGN else asked.plugin,
         ingress=held.ingress if held else Ingress.OPEN,
     )
 
@@ -88,8 +90,8 @@ def _network(
 def _options(asked: Definition, held: Network | None, facts: HostFacts) -> dict[str, str]:
     """Those of the definition, and whether the bridge that it names was there before us."""
     options = dict(asked.options)
-    if asked.mode is not Mode.BRIDGE:
-        return options
+    if asked.mode is Mode.FOREIGN:
+        return {**(held.options if held else {}), **options}
     name = bridge_options(options).bridge_name
     before = bridge_options(held.options) if held and held.mode is Mode.BRIDGE else None
     there = before.existing if before and before.bridge_name == name else name in facts.bridges

@@ -23,7 +23,7 @@ from netrt.model.command import Adjust, Attach, Collect, Detach, Lease
 from netrt.model.container import Attachment, Container
 from netrt.model.decision import Decision, Event, Touched
 from netrt.model.names import is_name, short_id
-from netrt.model.network import Mode, Network
+from netrt.model.network import Ingress, Mode, Network
 from netrt.model.plugged import Plugged
 from netrt.model.port import PortMapping
 from netrt.model.state import State
@@ -127,23 +127,40 @@ def adjust(state: State, command: Adjust, facts: HostFacts, now: int, pools: Poo
         made = _attached(state, command.missing, facts, now, pools)
         state, events, touched = made.state, made.events, made.touched
     attachment = state.attachments[command.container, command.ifname]
+    if attachment.plugged is None or attachment.plugged.network != command.network:
+        raise Invalid(f"{command.ifname} of this container is not of network {command.network}")
     state, attachment, more = _leased(state, attachment, command.lease)
+    tuning = command.tuning
+    if tuning and command.mac and state.networks[attachment.network_id].mode is Mode.FOREIGN:
+        tuning = replace(tuning, mac=command.mac)
     attachment = replace(
         attachment,
         mac=_mac(state, attachment, command.mac),
         bandwidth=attachment.bandwidth if command.bandwidth is None else command.bandwidth,
-        tuning=attachment.tuning if command.tuning is None else command.tuning,
+        tuning=attachment.tuning if tuning is None else tuning,
         plugged=_held(attachment, command),
     )
     state = state.with_attachment(attachment)
     if command.ports is not None:
         state = _publish(state, attachment, command.ports, facts)
     network = state.networks[attachment.network_id]
-    fence = Touched()
-    if command.ingress not in (None, network.ingress):
-        network = replace(network, ingress=command.ingress)
-        state, fence = state.with_network(network), everything_on(state, network)
+    state, fence = _fenced(state, network, command.ingress)
     return Decision(state=state, touched=_all(touched, more, fence), events=events, id=command.container)
+
+
+def _fenced(state: State, network: Network, ingress: Ingress | None) -> tuple[State, Touched]:
+    """What people made is fenced already, and stays as they made it."""
+    if ingress in (None, network.ingress):
+        return state, Touched()
+    if not network.plugin:
+        if ingress is Ingress.ISOLATED:
+            raise Invalid(
+                f"ingressPolicy {ingress} cannot change network {network.name}, which people made",
+                hint="make it with -o com.docker.network.bridge.enable_icc=false",
+            )
+        return state, Touched()
+    changed = replace(network, ingress=ingress)
+    return state.with_network(changed), everything_on(state, changed)
 
 
 def _held(attachment: Attachment, command: Adjust) -> Plugged | None:

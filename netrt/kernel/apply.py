@@ -18,7 +18,7 @@ from typing import assert_never
 from netrt.dataplane import ops
 from netrt.dataplane.objects import HOST
 from netrt.errors import Invalid
-from netrt.kernel import links, routes, sysctl
+from netrt.kernel import links, routes, shaping, sysctl
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.netns import enter, open_namespace
 from netrt.kernel.procfs import Procfs
@@ -35,8 +35,17 @@ LinkOp = (
     | ops.SetRoute
     | ops.DelRoute
     | ops.SetSysctl
+    | ops.ChangeSetting
+    | ops.AddIfb
+    | ops.SetShaper
+    | ops.DelShaper
+    | ops.SetRedirect
+    | ops.DelRedirect
 )
 """What is done in one namespace, by a thread that is in it."""
+
+
+ShapingOp = ops.SetShaper | ops.DelShaper | ops.SetRedirect | ops.DelRedirect
 
 
 def place(op: ops.Op) -> str:
@@ -50,6 +59,8 @@ def place(op: ops.Op) -> str:
             return op.route.netns
         case ops.SetSysctl():
             return op.sysctl.netns
+        case ops.ChangeSetting():
+            return op.setting.netns
         case _:
             return HOST
 
@@ -145,6 +156,24 @@ class Hands:
                     self._settings.write(setting.name, setting.value)
                 except OSError as error:
                     raise refused(op, error.errno or 0) from None
+            case ops.ChangeSetting(setting):
+                self._wait(op, links.change_setting(setting))
+            case ops.AddIfb(link):
+                self._make(op, link.name, links.add_ifb(link, ipv6=self._settings.has_ipv6()))
+            case _:
+                self._shape(op)
+
+    def _shape(self, op: ShapingOp) -> None:
+        match op:
+            case ops.SetShaper(shaper):
+                self._wait(op, shaping.set_bucket(shaper, self._needed(op, shaper.link)))
+            case ops.DelShaper(shaper):
+                self._wait(op, shaping.delete_bucket(self._index(shaper.link)))
+            case ops.SetRedirect(redirect):
+                index, to = self._needed(op, redirect.link), self._needed(op, redirect.to)
+                self._wait(op, *shaping.set_redirect(redirect, index, to))
+            case ops.DelRedirect(redirect):
+                self._wait(op, shaping.delete_redirect(self._index(redirect.link)))
             case _:
                 assert_never(op)
 
@@ -177,7 +206,7 @@ class Hands:
         if answer.errno:
             raise refused(op, answer.errno, answer.text)
 
-    def _make(self, op: ops.AddBridge | ops.AddVeth, name: str, requests: Sequence[Request]) -> None:
+    def _make(self, op: ops.AddBridge | ops.AddVeth | ops.AddIfb, name: str, requests: Sequence[Request]) -> None:
         """Make a link (the first request) and give it its mark (the rest); one that cannot be marked is not left behind."""
         self._flush()
         at_once = len(requests) if name.startswith(OWN_NAMES) else 1

@@ -16,7 +16,7 @@ from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_GETNSID, RTM_NEW
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfbase, ifinfmsg, protinfo_bridge
 from pyroute2.netlink.rtnl.nsidmsg import nsidmsg
 
-from netrt.dataplane.objects import Link, LinkKind
+from netrt.dataplane.objects import Link, LinkKind, Setting
 from netrt.dataplane.ops import AddVeth, SetLink
 from netrt.kernel.wire import (
     Message,
@@ -49,6 +49,8 @@ _SNOOPING = 23  # IFLA_BR_MCAST_SNOOPING
 _VETH_PEER = 1  # VETH_INFO_PEER: a struct ifinfomsg and attributes
 _NO_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
 _NO_ADDRESS = 1  # IN6_ADDR_GEN_MODE_NONE
+_QUEUE, _QDISC = _LINK["IFLA_TXQLEN"], _LINK["IFLA_QDISC"]
+_PROMISC, _ALLMULTI = 0x100, 0x200  # IFF_PROMISC, IFF_ALLMULTI: as somebody asked for them (dev_get_flags)
 _SHORT = u32(_LINK["IFLA_EXT_MASK"], _NO_STATISTICS)
 
 
@@ -69,6 +71,23 @@ class SeenLink:
     hairpin: bool
     peer: int
     peer_nsid: int
+    flags: int = 0
+    queue: int = 0
+    qdisc: str = ""
+
+    def setting(self, name: str) -> str:
+        """One of the properties that a Setting may have."""
+        match name:
+            case "promisc":
+                return str(int(bool(self.flags & _PROMISC)))
+            case "allmulti":
+                return str(int(bool(self.flags & _ALLMULTI)))
+            case "queue":
+                return str(self.queue)
+            case "mtu":
+                return str(self.mtu)
+            case _:
+                return self.mac
 
 
 def _request(kind: int, flags: int, *attributes: bytes, index: int = 0, raised: bool | None = None) -> Request:
@@ -122,6 +141,9 @@ def read_link(message: Message) -> SeenLink:
         hairpin=port.get(_HAIRPIN, b"\0") != b"\0",
         peer=number(held.get(_PEER, b"")),
         peer_nsid=-1 if nsid is None else number(nsid),
+        flags=flags,
+        queue=number(held.get(_QUEUE, b"")),
+        qdisc=string(held.get(_QDISC, b"")),
     )
 
 
@@ -145,6 +167,25 @@ def add_bridge(link: Link) -> tuple[Request, ...]:
     return made, _request(RTM_NEWLINK, NLM_F_ACK, text(_NAME, link.name), u32(_MTU, link.mtu), text(_ALIAS, link.alias))
 
 
+def add_ifb(link: Link, *, ipv6: bool) -> tuple[Request, ...]:
+    """A link that sends back what is sent through it to where it came from; without an address of its own."""
+    made = _request(
+        RTM_NEWLINK,
+        NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+        text(_NAME, link.name),
+        u32(_MTU, link.mtu),
+        nested(_LINKINFO, text(_KIND, LinkKind.IFB)),
+    )
+    marked = [text(_NAME, link.name), text(_ALIAS, link.alias), *([_no_address()] if ipv6 else [])]
+    return made, _request(RTM_NEWLINK, NLM_F_ACK, *marked)
+
+
+def _no_address() -> bytes:
+    """The kernel makes no link-local address."""
+    mode = u8(_INET6["IFLA_INET6_ADDR_GEN_MODE"], _NO_ADDRESS)
+    return nested(_LINK["IFLA_AF_SPEC"], nested(AF_INET6, mode))
+
+
 def add_veth(op: AddVeth, netns: int | None, master: int, *, ipv6: bool) -> tuple[Request, ...]:
     """A pair: the host's end a port of `master` (an index, 0: of none), the inner one born in `netns` (an open file). `ipv6`:
     whether this kernel has IPv6."""
@@ -162,8 +203,7 @@ def add_veth(op: AddVeth, netns: int | None, master: int, *, ipv6: bool) -> tupl
     )
     marked = [text(_NAME, op.host.name), text(_ALIAS, op.host.alias)]
     if ipv6:
-        mode = u8(_INET6["IFLA_INET6_ADDR_GEN_MODE"], _NO_ADDRESS)
-        marked.append(nested(_LINK["IFLA_AF_SPEC"], nested(AF_INET6, mode)))
+        marked.append(_no_address())
     if op.host.isolated or op.host.hairpin:
         marked.append(_port_flags(op.host.isolated or None, op.host.hairpin or None))
     return made, _request(RTM_NEWLINK, NLM_F_ACK, *marked)
@@ -182,6 +222,21 @@ def set_link(op: SetLink, master: int | None) -> tuple[Request, ...]:
     if op.isolated is not None or op.hairpin is not None:
         requests.append(_request(RTM_NEWLINK, NLM_F_ACK, name, _port_flags(op.isolated, op.hairpin)))
     return tuple(requests)
+
+
+def change_setting(setting: Setting) -> Request:
+    name, value = text(_NAME, setting.link), setting.value
+    match setting.name:
+        case "promisc" | "allmulti":
+            flag = _PROMISC if setting.name == "promisc" else _ALLMULTI
+            header = _HEADER.pack(AF_UNSPEC, 0, 0, flag if value == "1" else 0, flag)
+            return Request(RTM_NEWLINK, NLM_F_ACK, header + name)
+        case "queue":
+            return _request(RTM_NEWLINK, NLM_F_ACK, name, u32(_QUEUE, int(value)))
+        case "mtu":
+            return _request(RTM_NEWLINK, NLM_F_ACK, name, u32(_MTU, int(value)))
+        case _:
+            return _request(RTM_NEWLINK, NLM_F_ACK, name, mac(_ADDRESS, value))
 
 
 def _port_flags(isolated: bool | None, hairpin: bool | None) -> bytes:

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from netrt.dataplane.hoststate import HostState
@@ -21,15 +21,19 @@ from netrt.dataplane.objects import (
     PIN_PREFIX,
     ROUTE_PROTOCOL,
     Address,
+    Foreign,
     Link,
     LinkKind,
     Object,
     Pin,
+    Redirect,
+    Setting,
+    Shaper,
     Sysctl,
 )
 from netrt.dataplane.scope import Scope
 from netrt.errors import Invalid
-from netrt.kernel import links, routes
+from netrt.kernel import links, routes, shaping
 from netrt.kernel.links import SeenLink
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.netns import enter, identify, on_thread, opened
@@ -51,6 +55,8 @@ class _View:
     with_addresses: set[str] = field(default_factory=set)
     sysctls: list[str] = field(default_factory=list)
     routes: bool = False
+    shaped: set[str] = field(default_factory=set)
+    redirected: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -64,6 +70,7 @@ class _Sight:
     sysctls: list[tuple[str, str]]
     names: dict[int, str]
     nsid: int = -1
+    shaping: list[Object] = field(default_factory=list)
 
 
 def observe(scope: Scope, netlink: Netlink, settings: Tree, procfs: Procfs, nft: Nft) -> HostState:
@@ -73,7 +80,7 @@ def observe(scope: Scope, netlink: Netlink, settings: Tree, procfs: Procfs, nft:
     there = {path: view for path, view in views.items() if os.path.exists(path)}
     if there:
         sights |= on_thread(lambda: _look_inside(there, netlink, procfs))
-    seen: list[Object] = [*_pins(scope), *_links(sights, scope)]
+    seen: list[Object] = [*_pins(scope), *_links(sights, scope), *_others(sights, scope), *sights[HOST].shaping]
     for place, sight in sights.items():
         seen += _inside(place, sight)
     rules = [key for key in scope.keys if key[0] in ("element", "skeleton")]
@@ -96,6 +103,16 @@ def _views(scope: Scope) -> dict[str, _View]:
                 at(netns).sysctls.append(name)
             case ("route", netns, *_):
                 at(netns).routes = True
+            case ("foreign", netns, name):
+                at(netns).links.add(name)
+            case ("setting", netns, name, _):
+                at(netns).links.add(name)
+            case ("shaper", name):
+                at(HOST).links.add(name)
+                at(HOST).shaped.add(name)
+            case ("redirect", name):
+                at(HOST).links.add(name)
+                at(HOST).redirected.add(name)
     for netns, name in scope.links:
         at(netns).links.add(name)
         at(netns).with_addresses.add(name)
@@ -132,13 +149,41 @@ def _look(netlink: Netlink, settings: Tree, view: _View, *, everything: bool = F
         found = list(_some_links(netlink, view.links))
         addresses = [a for link in found if link.name in view.with_addresses for a in _addresses(netlink, link.index)]
     ways = [routes.read_route(message) for message in netlink.dump(routes.get_routes(ours=True))] if view.routes else []
+    shaped = [link for link in found if link.name in view.shaped or (everything and link.qdisc == "tbf")]
+    pairs = [link for link in found if everything and link.kind == LinkKind.VETH and _marked(link)]
+    redirected = [*pairs, *(link for link in found if link.name in view.redirected and link not in pairs)]
     return _Sight(
         links=found,
         addresses=addresses,
         routes=ways,
         sysctls=[(name, value) for name in view.sysctls if (value := settings.read(name)) is not None],
         names=_names(found, ways),
+        shaping=[*_shapers(netlink, shaped), *_redirects(netlink, redirected)],
     )
+
+
+def _shapers(netlink: Netlink, shaped: Sequence[SeenLink]) -> Iterator[Shaper]:
+    answers = netlink.ask([shaping.get_bucket(link.index) for link in shaped])
+    for link, answer in zip(shaped, answers, strict=True):
+        held = shaping.read_bucket(answer.message, link.name) if answer.message is not None else None
+        if held is not None:
+            yield held
+
+
+def _redirects(netlink: Netlink, redirected: Sequence[SeenLink]) -> Iterator[Redirect]:
+    """A qdisc without our filter is a redirect that leads nowhere."""
+    answers = iter(netlink.ask([request for link in redirected for request in shaping.get_redirect(link.index)]))
+    for link, qdisc, led in zip(redirected, answers, answers, strict=True):
+        if qdisc.message is not None:
+            to = shaping.read_redirect(led.message) if led.message is not None else 0
+            yield Redirect(link=link.name, to=_name(to) if to else "")
+
+
+def _name(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:  # it went meanwhile
+        return ""
 
 
 def _marked(link: SeenLink) -> bool:
@@ -171,11 +216,8 @@ def _names(found: list[SeenLink], ways: list[routes.SeenRoute]) -> dict[int, str
     """The names of these links, and of what they and the routes refer to."""
     names = {link.index: link.name for link in found}
     for index in {link.master for link in found} | {way.link for way in ways}:
-        if index and index not in names:
-            try:
-                names[index] = socket.if_indextoname(index)
-            except OSError:
-                continue  # it went meanwhile
+        if index and index not in names and (name := _name(index)):
+            names[index] = name
     return names
 
 
@@ -217,7 +259,7 @@ def _links(sights: Mapping[str, _Sight], scope: Scope) -> Iterator[Object]:
                 netns=netns,
                 name=link.name,
                 kind=kind,
-                mac="" if netns == HOST and kind is LinkKind.VETH else link.mac,
+                mac="" if netns == HOST and kind in (LinkKind.VETH, LinkKind.IFB) else link.mac,
                 mtu=link.mtu,
                 up=link.up,
                 alias=link.alias if netns == HOST else "",
@@ -226,6 +268,19 @@ def _links(sights: Mapping[str, _Sight], scope: Scope) -> Iterator[Object]:
                 hairpin=link.hairpin,
                 peer=pairs.get((netns, link.name)),
             )
+
+
+def _others(sights: Mapping[str, _Sight], scope: Scope) -> Iterator[Object]:
+    """Links of others that were asked for, and properties of links."""
+    for key in scope.keys:
+        match key:
+            case ("foreign", netns, name) if netns in sights:
+                if any(link.name == name for link in sights[netns].links):
+                    yield Foreign(netns=netns, name=name)
+            case ("setting", netns, name, what) if netns in sights:
+                for link in sights[netns].links:
+                    if link.name == name:
+                        yield Setting(netns=netns, link=name, name=what, value=link.setting(what))
 
 
 def _pairs(sights: Mapping[str, _Sight]) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:

@@ -13,6 +13,8 @@ _ALREADY_GONE = {
     ops.DelLink: (errno.ENODEV,),
     ops.DelAddress: (errno.EADDRNOTAVAIL, errno.ENODEV),
     ops.DelRoute: (errno.ESRCH, errno.ENODEV),
+    ops.DelShaper: (errno.ENOENT, errno.EINVAL, errno.ENODEV),
+    ops.DelRedirect: (errno.ENOENT, errno.EINVAL, errno.ENODEV),
 }
 """What a namespace that ends, or a process that moves in, takes away between our look and our hand is away, which is what we
 wanted. Not so for what we wanted there."""
@@ -44,6 +46,10 @@ _HINTS: dict[tuple[type[ops.Op] | None, int], str] = {
     (ops.SetRoute, errno.EEXIST): "a route to there exists that is not ours",
     (ops.SetRoute, errno.ENETUNREACH): "the interface is down, or the gateway not on its network",
     (ops.SetRoute, errno.EHOSTUNREACH): "the interface is down, or the gateway not on its network",
+    (ops.AddIfb, errno.EOPNOTSUPP): "this kernel has no ifb; try `modprobe ifb`",
+    (ops.SetShaper, errno.ENOENT): "this kernel has no tbf; try `modprobe sch_tbf`",
+    (ops.SetRedirect, errno.ENOENT): "this kernel lacks ingress, u32 or mirred; try `modprobe act_mirred cls_u32`",
+    (ops.SetRedirect, errno.EEXIST): "somebody else has put something at the way in of this interface",
     (ops.SetSysctl, errno.ENOENT): "the interface is gone, or this kernel has no such setting",
 }
 

@@ -51,7 +51,7 @@ class Tree:
         return True
 
     def read(self, name: str) -> str | None:
-        """The value, or None where there is no such thing (any more)."""
+        """The value, its parts with one space between, or None where there is no such thing (any more)."""
         try:
             descriptor = self._open(name, os.O_RDONLY)
         except OSError as error:
@@ -59,7 +59,7 @@ class Tree:
                 raise
             return _without_ipv6(name) if name.startswith(_IPV6) and not self.has_ipv6() else None
         try:
-            return os.read(descriptor, 4096).decode().strip("\n")
+            return " ".join(os.read(descriptor, 4096).decode().split())
         finally:
             os.close(descriptor)
 

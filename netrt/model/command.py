@@ -184,11 +184,12 @@ class Attach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjust:
-    """Add to an attachment what a chained plugin was asked for; None leaves a thing as it is. `missing` makes the attachment
-    where a plugin of somebody else made the interface."""
+    """Add to an attachment what a chained plugin was asked for; None leaves a thing as it is. `network` is the name in the
+    runtime's configuration; `missing` makes the attachment where a plugin of somebody else made the interface."""
 
     container: str
     ifname: str
+    network: str
     holder: str
     missing: Attach | None = None
     lease: Lease | None = None

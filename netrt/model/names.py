@@ -64,6 +64,11 @@ def check_ifname(name: str) -> str:
     return name
 
 
+def is_link_name(text: str) -> bool:
+    """Whether an interface may have this name here."""
+    return bool(_IFNAME.match(text))
+
+
 def check_label(key: str, value: str) -> None:
     """A label: a key of 1 to 255 printable characters without `=`, a value of at most 4096. Raises Invalid."""
     if not key or len(key) > 255 or not key.isprintable() or "=" in key:

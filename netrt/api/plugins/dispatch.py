@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from netrt.api.answer import Api
-from netrt.api.plugins import interface
+from netrt.api.plugins import chained, hostlocal, interface, loopback
 from netrt.cni.call import Call, Least, Verb, read_call
 from netrt.cni.refusal import error_json
 from netrt.cni.result import Result, result_json
@@ -31,15 +31,42 @@ class Plugin:
     status: Callable[[Api, Call], Awaitable[None]]
 
 
-_INTERFACE = Plugin(
-    add=interface.add,
-    delete=interface.delete,
-    check=interface.check,
-    collect=interface.collect,
-    status=interface.status,
-)
+def _interface() -> Plugin:
+    return Plugin(
+        add=interface.add,
+        delete=interface.delete,
+        check=interface.check,
+        collect=interface.collect,
+        status=interface.status,
+    )
 
-PLUGINS: dict[str, Plugin] = {"netrt": _INTERFACE, "bridge": _INTERFACE}
+
+def _chained(add: Callable[[Api, Call], Awaitable[Result]]) -> Plugin:
+    return Plugin(add=add, delete=chained.delete, check=chained.check, collect=chained.collect, status=chained.status)
+
+
+PLUGINS: dict[str, Plugin] = {
+    "netrt": _interface(),
+    "bridge": _interface(),
+    "host-local": Plugin(
+        add=hostlocal.add,
+        delete=hostlocal.delete,
+        check=hostlocal.check,
+        collect=hostlocal.collect,
+        status=hostlocal.status,
+    ),
+    "loopback": Plugin(
+        add=loopback.add,
+        delete=loopback.delete,
+        check=loopback.check,
+        collect=loopback.collect,
+        status=loopback.status,
+    ),
+    "portmap": _chained(chained.add_portmap),
+    "bandwidth": _chained(chained.add_bandwidth),
+    "tuning": _chained(chained.add_tuning),
+    "firewall": _chained(chained.add_firewall),
+}
 """By the name that the program was called by, without its prefix."""
 
 

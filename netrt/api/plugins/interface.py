@@ -17,6 +17,7 @@ from netrt.cni.attaching import Asked, container_id, network_name
 from netrt.cni.bridge import BridgeConfig
 from netrt.cni.call import Call, Config, Verb
 from netrt.cni.gc import GcConfig, valid
+from netrt.cni.hostlocal import full
 from netrt.cni.own import OwnConfig
 from netrt.cni.ranges import canonical
 from netrt.cni.refusal import (
@@ -92,7 +93,7 @@ async def _add_bridge(api: Api, call: Call) -> Result:
     if kind:
         state, said = await _leased(api, call, config, kind, command)
     else:
-        said = await _configured(config)
+        said = await configured(config)
         state = (await api.ask(command)).state
     attachment = _made(state, call)
     network = state.networks[attachment.network_id]
@@ -101,8 +102,8 @@ async def _add_bridge(api: Api, call: Call) -> Result:
     return _result(api, call, state, attachment, routes, dns, before)
 
 
-async def _configured(config: BridgeConfig) -> Result:
-    """What our own IPAM says besides addresses."""
+async def configured(config: Config) -> Result:
+    """What our own IPAM says besides addresses. Raises Refusal."""
     if not bridge.ipam_type(config):
         return Result()
     section = bridge.host_local(config)
@@ -120,6 +121,7 @@ async def _leased(api: Api, call: Call, config: BridgeConfig, kind: str, command
         addressed = Adjust(
             container=command.container,
             ifname=call.ifname,
+            network=call.network,
             holder=call.plugin,
             lease=bridge.leased(config, said),
             ports=command.ports or None,
@@ -272,10 +274,7 @@ async def status(api: Api, call: Call) -> None:
     if network is not None:
         in_use = bool(state.of_network.get(network.id))
         await _compared(api, Touched(networks=frozenset({network.id})), LIMITED if in_use else NOT_AVAILABLE)
-        for version in (4, 6):
-            ledger = state.ledgers[network.id, version]
-            own_subnets = [s for s in network.subnets_of(version) if not s.learned]
-            if own_subnets and not ledger.fresh and not ledger.resting:
-                raise Refusal(NOT_AVAILABLE, f"network {name} has no IPv{version} address left")
+        if words := full(state, network):
+            raise Refusal(NOT_AVAILABLE, words)
     if isinstance(config, BridgeConfig) and (kind := bridge.delegated(config)):
         await handed_on(call, kind, Verb.STATUS, call.text)
