@@ -129,13 +129,14 @@ def _add(entries: _Entries, state: State, group: Sequence[str], attachment: Atta
 
 
 def names_on(container: Container, attachment: Attachment) -> dict[str, str]:
-    """What a container that lives in the sandbox of an attachment is called on its network, and what each name is."""
-    found: dict[str, str] = {}
-    if container.id == attachment.container_id and answers_for_aliases(container):
-        found = dict.fromkeys((alias.lower() for alias in attachment.aliases), "alias")
+    """What a container that lives in the sandbox of an attachment is called on its network, and what each name is. The first is
+    the one that its addresses lead back to."""
+    found = {container.name.lower(): "name", short_id(container.id): "id"}
     if container.hostname:
-        found[container.hostname.lower()] = "hostname"
-    return {**found, short_id(container.id): "id", container.name.lower(): "name"}
+        found.setdefault(container.hostname.lower(), "hostname")
+    if container.id == attachment.container_id and answers_for_aliases(container):
+        found |= {alias.lower(): "alias" for alias in attachment.aliases if alias.lower() not in found}
+    return found
 
 
 def _view(state: State, owner: Container, members: Iterable[str], resolving: Resolving) -> View | None:

@@ -15,6 +15,7 @@ from typing import Any
 from netrt.api.schema.ages import age
 from netrt.api.schema.networks import IFNAME, endpoint_id
 from netrt.api.schema.query import SECOND, Filters, matches_labels, matches_text, nanoseconds
+from netrt.compile.names import has_names, names_on
 from netrt.errors import Invalid
 from netrt.model.address import host_of, prefix_of
 from netrt.model.container import Attachment, Container, ProcessSpec
@@ -223,9 +224,11 @@ def networks_json(state: State, container: Container) -> dict[str, Any]:
 def _attachment(state: State, attachment: Attachment) -> dict[str, Any]:
     address4, address6 = attachment.address4, attachment.address6
     network = state.networks[attachment.network_id]
+    names = names_on(state.containers[attachment.container_id], attachment) if has_names(network) else ()
     return {
         "IPAMConfig": _asked_addresses(attachment),
         "Aliases": attachment.aliases or None,
+        "DNSNames": list(names) or None,
         "NetworkID": network.id,
         "EndpointID": endpoint_id(attachment),
         "Gateway": (network.subnet_of(address4).gateway or "") if address4 else "",

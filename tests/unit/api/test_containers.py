@@ -63,6 +63,7 @@ def test_inspect_has_dockers_shape(desk: Desk) -> None:
     assert endpoint == {
         "IPAMConfig": {"IPv4Address": "10.1.0.9"},
         "Aliases": ["www"],
+        "DNSNames": ["web", shown["Id"][:12], "shop", "www"],
         "NetworkID": network,
         "Gateway": "10.1.0.1",
         "IPAddress": "10.1.0.9",

@@ -23,7 +23,7 @@ from netrt.model.command import (
 )
 from netrt.model.container import ProcessSpec, ProcessState
 from netrt.model.names import short_id
-from netrt.model.network import Subnet
+from netrt.model.network import Mode, Subnet
 from netrt.model.port import parse_port
 from netrt.model.state import State
 from tests.strategies import NOW, ROOMY, after, histories, identifier
@@ -245,5 +245,8 @@ def test_what_an_attach_sends_and_costs_does_not_grow_with_the_host() -> None:
 
 
 def test_networks_of_other_kinds_have_no_names() -> None:
-    state = made(APP)
+    state = made(APP, container(1, "old", Endpoint(network="bridge")))
     assert [network.name for network in state.networks.values() if has_names(network)] == ["App"]
+    app = state.networks[APP.id]
+    assert not has_names(changed(app, mode=Mode.FOREIGN))
+    assert not has_names(changed(app, plugin="netrt-bridge")), "a runtime's own"
