@@ -14,7 +14,7 @@ _OPT = struct.Struct("!BHHIH")
 
 class Forward(msgspec.Struct, frozen=True, kw_only=True):
     """Ask `upstreams`, in this order. `id` is the client's; `message` is what is sent, with an id of 0 that the sender replaces
-    by one of its own; `limit` is how long the answer to the client may be."""
+    by one of its own; `limit` is how long the answer to the client may be, `flags` and `edns` are what it asked with."""
 
     id: int
     question: bytes
@@ -65,10 +65,16 @@ def relay(asked: Forward, wire: bytes) -> bytes:
     flags, questions, *counts = HEADER.unpack_from(wire)[1:]
     body = asked.question + wire[HEADER.size + (len(asked.question) if questions else 0) :]
     if HEADER.size + len(body) > asked.limit:
-        return HEADER.pack(asked.id, flags | TC, 1, 0, 0, 0) + asked.question
+        return _without_records(asked, flags | TC)
     return HEADER.pack(asked.id, flags, 1, *counts) + body
 
 
 def failure(asked: Forward, rcode: int = 2) -> bytes:
     """What the client gets when no upstream answered: SERVFAIL."""
-    return HEADER.pack(asked.id, QR | RA | asked.flags & (RD | CD) | rcode, 1, 0, 0, 0) + asked.question
+    return _without_records(asked, QR | RA | asked.flags & (RD | CD) | rcode)
+
+
+def _without_records(asked: Forward, flags: int) -> bytes:
+    """Our own answer to the client's question: with EDNS if it was asked so (RFC 6891 section 6.1.1)."""
+    opt = _OPT.pack(0, 41, SIZE, 0, 0) if asked.edns else b""
+    return HEADER.pack(asked.id, flags, 1, 0, 0, int(asked.edns)) + asked.question + opt

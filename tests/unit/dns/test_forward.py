@@ -100,3 +100,6 @@ def test_where_nobody_answered() -> None:
     assert asked.is_response(got)
     assert got.rcode() == dns.rcode.SERVFAIL
     assert got.flags & 0xFFF0 == dns.flags.QR | dns.flags.RD | dns.flags.RA
+    assert got.edns == -1
+    got = dns.message.from_wire(failure(forwarded(query("example.com", size=1232))))
+    assert (got.edns, got.payload) == (0, 1232)
