@@ -112,8 +112,8 @@ def _kept(state: State, held: Network | None, given: tuple[Subnet, ...]) -> tupl
     if held is None or not doubtful:
         return ()
     attached = (state.attachments[key] for key in state.of_network.get(held.id, ()))
-    used = {held.subnet_of(interface) for attachment in attached for interface in attachment.addresses}
-    return tuple(subnet for subnet in doubtful if subnet in used)
+    used = {held.subnet_of(interface).cidr for attachment in attached for interface in attachment.addresses}
+    return tuple(subnet for subnet in doubtful if subnet.cidr in used)
 
 
 def _refuse_overlap(state: State, wanted: Network, subnet: Subnet) -> None:
@@ -129,9 +129,9 @@ def learned(state: State, held: Network, said: tuple[Subnet, ...]) -> tuple[Stat
     if not fresh:
         return state, held, Touched()
     attached = (state.attachments[key] for key in state.of_network.get(held.id, ()))
-    used = {held.subnet_of(interface) for attachment in attached for interface in attachment.addresses}
+    used = {held.subnet_of(interface).cidr for attachment in attached for interface in attachment.addresses}
     better = {subnet.cidr for subnet in fresh}
-    old = [s for s in held.subnets if not s.learned or (s in used and (s.gateway or s.cidr not in better))]
+    old = [s for s in held.subnets if not s.learned or (s.cidr in used and (s.gateway or s.cidr not in better))]
     wanted = replace(held, subnets=(*old, *fresh))
     return state.with_network(wanted), wanted, Touched(networks=frozenset({held.id}))
 

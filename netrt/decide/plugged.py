@@ -120,12 +120,14 @@ def _all(*parts: Touched) -> Touched:
 def adjust(state: State, command: Adjust, facts: HostFacts, now: int, pools: Pools) -> Decision:
     """Raises NotFound, Exists where this plugin did so already, InUse, Conflict, Invalid."""
     events: tuple[Event, ...] = ()
-    touched = Touched(containers=frozenset({command.container}))
+    touched = Touched()
     if (command.container, command.ifname) not in state.attachments:
         if command.missing is None:
             raise NotFound(f"no interface {command.ifname} of {command.container[:12]} is known here")
         made = _attached(state, command.missing, facts, now, pools)
         state, events, touched = made.state, made.events, made.touched
+    elif command.missing is not None:
+        state, touched = _told(state, command.missing, facts, now, pools)
     attachment = state.attachments[command.container, command.ifname]
     if attachment.plugged is None or attachment.plugged.network != command.network:
         raise Invalid(f"{command.ifname} of this container is not of network {command.network}")
@@ -145,7 +147,22 @@ def adjust(state: State, command: Adjust, facts: HostFacts, now: int, pools: Poo
         state = _publish(state, attachment, command.ports, facts)
     network = state.networks[attachment.network_id]
     state, fence = _fenced(state, network, command.ingress)
-    return Decision(state=state, touched=_all(touched, more, fence), events=events, id=command.container)
+    touched = _all(touched, more, fence, Touched(containers=frozenset({command.container})))
+    return Decision(state=state, touched=touched, events=events, id=command.container)
+
+
+def _told(state: State, said: Attach, facts: HostFacts, now: int, pools: Pools) -> tuple[State, Touched]:
+    """With what a chained plugin knows, and our IPAM did not: which links of the host somebody else made for the interface."""
+    attachment = state.attachments[said.container, said.endpoint.ifname]
+    network = state.networks[attachment.network_id]
+    if attachment.plugged is None or network.mode is not Mode.FOREIGN or said.definition is None:
+        return state, Touched()
+    plugged = replace(attachment.plugged, host_link=said.plugged.host_link or attachment.plugged.host_link)
+    state = state.with_attachment(replace(attachment, plugged=plugged))
+    if network.name != said.definition.name:
+        return state, Touched()
+    state, _, _, touched = defined(state, said.definition, facts, now, pools)
+    return state, touched
 
 
 def _fenced(state: State, network: Network, ingress: Ingress | None) -> tuple[State, Touched]:

@@ -59,11 +59,10 @@ def get_bucket(index: int) -> Request:
 
 
 def read_bucket(message: Message, link: str) -> Shaper | None:
-    """None where it is none at the root of the link."""
-    _, _, _, parent, _ = _TCM.unpack_from(message.body)
+    """None where our handle is that of something else."""
     held = attributes(message.body, _TCM.size)
     options = attributes(held.get(_OPTIONS, b""))
-    if string(held.get(_KIND, b"")) != "tbf" or parent != TC_H_ROOT or _TBF_PARMS not in options:
+    if string(held.get(_KIND, b"")) != "tbf" or _TBF_PARMS not in options:
         return None
     rate, _, limit, credit, _ = _BUCKET.unpack_from(options[_TBF_PARMS])
     exact = options.get(_TBF_RATE64)
