@@ -5,9 +5,11 @@ Rule: who cannot come back ends. Nothing may ever be opened in a namespace by mi
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import resource
 import socket
+import struct
 import sys
 from collections.abc import Iterator
 
@@ -22,6 +24,7 @@ BACKLOG = 64
 """TCP connections of one sandbox that wait to be taken."""
 
 _IP_FREEBIND = 15
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 
 def raise_limit() -> None:
@@ -63,6 +66,7 @@ class Sockets:
             status = os.fstat(self.namespace)
             self.identity = status.st_dev, status.st_ino
             with home.left_for(self.namespace):
+                _raise_loopback()
                 self.udp = undo.enter_context(_bound(socket.SOCK_DGRAM))
                 self.tcp = undo.enter_context(_bound(socket.SOCK_STREAM))
             self.tcp.listen(BACKLOG)
@@ -74,10 +78,19 @@ class Sockets:
         os.close(self.namespace)
 
 
+def _raise_loopback() -> None:
+    """Nobody reaches 127.0.0.11 where the loopback is down; and what is bound before there is any address answers with a wrong
+    one ever after. Namespaces that somebody else made may come so."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        name, flags = struct.unpack("16sH22x", fcntl.ioctl(control, _SIOCGIFFLAGS, struct.pack("16s24x", b"lo")))
+        if not flags & _IFF_UP:
+            fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH22x", name, flags | _IFF_UP))
+
+
 def _bound(kind: int) -> socket.socket:
     made = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
     try:
-        made.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)  # the sandbox's loopback may not be up yet
+        made.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)  # whatever addresses the loopback has
         if kind == socket.SOCK_STREAM:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a server that was killed linger
         made.bind((ADDRESS, PORT))

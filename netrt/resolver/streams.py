@@ -19,7 +19,7 @@ from netrt.resolver.loop import GONE, READ, WRITE, Loop
 
 MOST, MOST_OF_ONE = 4096, 64
 """Connections, of all sandboxes and of one."""
-PATIENCE = 8.0
+PATIENCE = 5.0
 """Seconds for a message to come, or for some of an answer to be taken."""
 WAITING = 32
 """Answers of one connection that may be under way."""
