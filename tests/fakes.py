@@ -19,7 +19,8 @@ class FakeKernel:
     """A kernel of values: what it holds is a HostState, and what an operation does is `step`.
 
     `fail_at` is the number of the operation to refuse, counted from 0 over all that are tried; it is refused once. `done` lists
-    the operations that were done, `adopted` the namespaces (path to inode) that are there without a pin of ours.
+    the operations that were done, `adopted` the namespaces (path to inode) that are there without a pin of ours,
+    `lived_in` those (inodes) that a process is in.
     """
 
     def __init__(self, facts: HostFacts | None = None, fail_at: int | None = None) -> None:
@@ -31,6 +32,7 @@ class FakeKernel:
         self.listening: tuple[Listener, ...] = ()
         self.adopted: dict[str, int] = {}
         self.closed = False
+        self.lived_in: frozenset[int] = frozenset()
 
     def facts(self, *, listeners: bool = False, fresh: bool = False) -> HostFacts:
         return replace(self.known, listeners=self.listening if listeners else ())
@@ -52,6 +54,9 @@ class FakeKernel:
         pins = {pin.path: 4026531840 + number for number, pin in enumerate(self.host.all(Pin), 1)}
         there = pins | self.adopted
         return {path: there[path] for path in paths if path in there}
+
+    def inhabited(self) -> frozenset[int]:
+        return frozenset(self.adopted.values()) | self.lived_in
 
     def rest(self) -> None:
         pass

@@ -15,6 +15,7 @@ from netrt.api.hub import Hub
 from netrt.api.schema.query import flag
 from netrt.cni.attached import Seen
 from netrt.compile.names import Resolving
+from netrt.engine.converge import differences
 from netrt.engine.engine import Engine, Outcome
 from netrt.model.command import Command
 from netrt.model.container import Sandbox
@@ -57,7 +58,7 @@ class Api:
 
     async def compare(self, about: Touched) -> tuple[str, ...]:
         """What of these networks and containers is not as it should be. Raises NetrtError."""
-        return (await asyncio.wrap_future(self.engine.compare(about))).plan
+        return await asyncio.wrap_future(self.engine.look(lambda kernel, state: differences(kernel, state, about)))
 
     async def ask(self, command: Command, *, dry_run: bool = False) -> Outcome:
         """What the engine makes of a command; who waits for its commit was told before this returns. Raises NetrtError."""

@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from netrt.dataplane.facts import HostFacts
 from netrt.decide.decide import decide
 from netrt.decide.networks import DEFAULT_NAMES
-from netrt.engine.converge import Change, converge, converge_whole, differences, planned
+from netrt.engine.converge import Change, converge, converge_whole, planned
+from netrt.engine.death import dead
 from netrt.engine.ports import Kernel, Publisher, Store
 from netrt.errors import Conflict, Exhausted, Exists, NetrtError, Unavailable
 from netrt.ipam.pools import Pools
@@ -31,9 +33,11 @@ from netrt.model.command import (
     Reclaim,
 )
 from netrt.model.container import ProcessState
-from netrt.model.decision import Decision, Touched
+from netrt.model.decision import Decision
 from netrt.model.network import DEFAULT_NETWORK
 from netrt.model.state import State
+
+T = TypeVar("T")
 
 log = logging.getLogger("netrt.engine")
 
@@ -51,11 +55,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """`command` None: mend everything. A Touched: only say what of it is not as it should be."""
+    """Something to be done on the engine's thread; `name` is for the log."""
 
-    command: Command | Touched | None
-    dry_run: bool
-    answer: Future[Outcome]
+    name: str
+    work: Callable[[], Any]
+    answer: Future[Any]
 
 
 class Engine:
@@ -92,19 +96,24 @@ class Engine:
 
     def submit(self, command: Command, *, dry_run: bool = False) -> Future[Outcome]:
         """Ask for a command; the Future has its Outcome or its NetrtError. From any thread."""
-        return self._put(_Job(command, dry_run, Future()))
+        return self._put(type(command).__name__, lambda: self._execute(command, dry_run=dry_run))
 
     def repair(self) -> Future[Outcome]:
         """Compare everything with what should be and mend it; `plan` of the Outcome says what was done."""
-        return self._put(_Job(None, False, Future()))
+        return self._put("repair", self._repair)
 
-    def compare(self, about: Touched) -> Future[Outcome]:
-        """Look at networks and containers; `plan` of the Outcome says what is missing or changed, and nothing is mended."""
-        return self._put(_Job(about, True, Future()))
+    def reclaim(self) -> Future[Outcome]:
+        """Free what containers hold whose adopted namespace is proven gone; `removed` of the Outcome are their names."""
+        return self._put("reclaim", lambda: Outcome(state=self._state, id="", removed=self._reclaim()))
 
-    def _put(self, job: _Job) -> Future[Outcome]:
+    def look(self, ask: Callable[[Kernel, State], T]) -> Future[T]:
+        """What `ask` finds out about kernel and State, between two commands. It must change neither."""
+        return self._put("look", lambda: ask(self._kernel, self._state))
+
+    def _put(self, name: str, work: Callable[[], Any]) -> Future[Any]:
         if self._closed:
             raise Unavailable("the daemon is stopping", retry=True)
+        job = _Job(name, work, Future())
         self._jobs.put(job)
         return job.answer
 
@@ -134,19 +143,19 @@ class Engine:
         if not job.answer.set_running_or_notify_cancel():
             return
         began = time.perf_counter()
-        name = type(job.command).__name__
         try:
-            outcome = self._execute(job.command, dry_run=job.dry_run) if job.command else self._repair()
+            outcome = job.work()
         except NetrtError as error:
-            log.info("%s refused: %s", name, error)
+            log.info("%s refused: %s", job.name, error)
             job.answer.set_exception(error)
         except BaseException as error:
-            log.exception("%s failed", name)
+            log.exception("%s failed", job.name)
             job.answer.set_exception(error)
             if not isinstance(error, Exception):
                 raise
         else:
-            log.info("%s %s: %.1f ms", name, outcome.id[:12], (time.perf_counter() - began) * 1000)
+            subject = outcome.id[:12] if isinstance(outcome, Outcome) else ""
+            log.info("%s %s: %.1f ms", job.name, subject, (time.perf_counter() - began) * 1000)
             job.answer.set_result(outcome)
 
     def _recover(self) -> None:
@@ -162,18 +171,15 @@ class Engine:
                  len(self._state.networks), len(self._state.containers), len(done))  # fmt: skip
         self._publisher.committed(State(), self._state, ())
 
-    def _reclaim(self) -> bool:
-        """Free what containers held whose adopted namespace is proven gone: no namespace, or another one, at its path."""
-        adopted = {c.id: c.sandbox for c in self._state.containers.values() if not c.sandbox.owned and c.sandbox.path}
-        alive = self._kernel.alive([sandbox.path for sandbox in adopted.values()])
-        dead = frozenset(cid for cid, sandbox in adopted.items() if alive.get(sandbox.path) != sandbox.inode)
-        if dead:
-            self._commit(self._decide(Reclaim(containers=dead), self._kernel.facts()))
-        return bool(dead)
+    def _reclaim(self) -> tuple[str, ...]:
+        """Free what containers held whose adopted namespace is proven gone. Returns their names."""
+        before = self._state
+        found = dead(self._kernel, before)
+        if found:
+            self._commit(self._decide(Reclaim(containers=frozenset(found)), self._kernel.facts()))
+        return tuple(before.containers[container_id].name for container_id in found)
 
-    def _execute(self, command: Command | Touched, *, dry_run: bool) -> Outcome:
-        if isinstance(command, Touched):
-            return Outcome(state=self._state, id="", plan=differences(self._kernel, self._state, command))
+    def _execute(self, command: Command, *, dry_run: bool) -> Outcome:
         facts = self._facts(command)
         try:
             decision = self._decide(command, facts)

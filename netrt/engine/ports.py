@@ -29,6 +29,9 @@ class Kernel(Protocol):
     def alive(self, paths: Sequence[str]) -> Mapping[str, int]:
         """Which of these paths lead to a network namespace now, and its inode number."""
 
+    def inhabited(self) -> frozenset[int]:
+        """The inode numbers of the network namespaces that a process is in, or a mount keeps."""
+
     def rest(self) -> None:
         """Nothing waits to be done: there is time to get ready for what comes next."""
 

@@ -19,6 +19,7 @@ from netrt.errors import KernelRefused
 from netrt.kernel import conntrack, netns
 from netrt.kernel.apply import Hands, LinkOp, Sandboxes, do_inside, place
 from netrt.kernel.facts import gather
+from netrt.kernel.inhabited import inhabited
 from netrt.kernel.listeners import listeners as read_listeners
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.nft import Nft
@@ -84,6 +85,10 @@ class LinuxKernel:
     def alive(self, paths: Sequence[str]) -> Mapping[str, int]:
         """Which of these paths lead to a network namespace now (never the host's own), and its inode number."""
         return alive(paths)
+
+    def inhabited(self) -> frozenset[int]:
+        """The inode numbers of the network namespaces that a process is in, or a mount keeps."""
+        return inhabited()
 
     def rest(self) -> None:
         """Use the time between two commands to get ready for the next."""

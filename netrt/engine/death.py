@@ -1,0 +1,43 @@
+"""Who is proven dead: containers in a namespace of somebody else's that is no more.
+
+A path that leads nowhere, or elsewhere, is no proof alone: `ip netns delete` takes the path from under running processes. Nor is
+the number of a namespace, which the kernel gives to the next one; but it does so only after the links inside are gone, and with
+them their other ends, which are ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from netrt.dataplane.objects import HOST, Link
+from netrt.dataplane.scope import Scope
+from netrt.engine.ports import Kernel
+from netrt.model.container import Container
+from netrt.model.state import State
+
+
+def dead(kernel: Kernel, state: State) -> Mapping[str, str]:
+    """Ids of the containers whose adopted namespace is proven gone, and the proof."""
+    adopted = [c for c in state.containers.values() if not c.sandbox.owned and c.sandbox.path]
+    there = kernel.alive([container.sandbox.path for container in adopted])
+    missing = [c for c in adopted if there.get(c.sandbox.path) != c.sandbox.inode]
+    if not missing:
+        return {}
+    inhabited, linked = kernel.inhabited(), _linked(kernel, state, missing)
+    return {
+        c.id: f"{_proof(c, there)}, and nobody lives in namespace {c.sandbox.inode}"
+        for c in missing
+        if not (c.id in linked and c.sandbox.inode in inhabited)
+    }
+
+
+def _proof(container: Container, there: Mapping[str, int]) -> str:
+    path = container.sandbox.path
+    return f"{path} leads to another namespace" if path in there else f"there is no namespace at {path}"
+
+
+def _linked(kernel: Kernel, state: State, containers: list[Container]) -> frozenset[str]:
+    """Those of which a link on the host has its other end somewhere."""
+    ends = {a.link: c.id for c in containers for a in state.attachments_of(c.id) if a.link}
+    keys = frozenset(("link", HOST, name) for name in ends)
+    seen = kernel.observe(Scope(keys=keys, links=frozenset(), sandboxes=frozenset()))
+    return frozenset(ends[link.name] for link in seen.all(Link) if link.name in ends)
