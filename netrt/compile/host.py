@@ -11,7 +11,7 @@ from netrt.compile import bridge, foreign
 from netrt.compile.facing import gateway_attachment
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.hoststate import HostState
-from netrt.dataplane.objects import Object, Pin
+from netrt.dataplane.objects import Key, Object, Pin, Route
 from netrt.firewall.elements import port_elements
 from netrt.firewall.skeleton import skeleton
 from netrt.model.address import host_of
@@ -63,11 +63,25 @@ def compile_container(state: State, container: Container, facts: HostFacts) -> I
     """The sandbox of a container (if we made it and nobody else owns it), its attachments and its published ports."""
     if container.sandbox.owned and not container.shares:
         yield Pin(path=container.sandbox.path)
-    for attachment in state.attachments_of(container.id):
-        network = state.networks[attachment.network_id]
-        yield from MODES[network.mode].attachment(state, container, network, attachment, facts)
+    yield from _first_routes(
+        thing
+        for attachment in state.attachments_of(container.id)
+        for network in [state.networks[attachment.network_id]]
+        for thing in MODES[network.mode].attachment(state, container, network, attachment, facts)
+    )
     for mapping in container.held_ports:
         yield from _published(state, container, mapping)
+
+
+def _first_routes(things: Iterable[Object]) -> Iterator[Object]:
+    """Where several attachments wish for a route to one destination, the first one has it."""
+    led: set[Key] = set()
+    for thing in things:
+        if not isinstance(thing, Route):
+            yield thing
+        elif thing.key not in led:
+            led.add(thing.key)
+            yield thing
 
 
 def _published(state: State, container: Container, mapping: PortMapping) -> Iterator[Object]:
