@@ -95,6 +95,7 @@ def flood(lab: Lab, host: Host, box: Box, kind: str, message: bytes) -> None:
         ("unknown", HEADER),
         ("malformed", MALFORMED["pointers in a circle"]),
     ],
+    ids=["ready", "unknown", "malformed"],
 )
 def test_a_flood_disturbs_nobody_else(lab: Lab, host: Host, kind: str, message: bytes) -> None:
     bad, good = lab.box("bad"), lab.box("good", [BACK])
