@@ -30,7 +30,7 @@ from netrt.launch.resolver import host_resolv_conf, nameservers
 from netrt.model.container import Sandbox
 from netrt.model.state import State
 from netrt.paths import Paths
-from netrt.store.local import LocalStore
+from netrt.store.restore import open_store
 
 log = logging.getLogger("netrt.daemon")
 
@@ -55,7 +55,9 @@ def resolving(config: Config) -> Resolving:
 async def running(paths: Paths, config: Config) -> AsyncIterator[Api]:
     """The engine at work: the kernel is what the State says, and what runs is watched. Raises NetrtError."""
     hub = Hub()
-    store = LocalStore(paths.database)
+    store, lost = open_store(paths.database)
+    if lost:
+        log.error(lost)
     if not store.load().networks:
         store.save(State(), initial_state(time.time_ns()))
     pools = config.address_pools(store.once("ula", new_ula))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from netrt.dataplane.facts import HostFacts
+from netrt.dataplane.ops import DelLink, UnpinNamespace
 from netrt.decide.decide import decide
 from netrt.decide.networks import DEFAULT_NAMES
 from netrt.engine.converge import Change, converge, converge_whole, planned
@@ -167,6 +168,9 @@ class Engine:
         self._reclaim()
         facts = self._kernel.facts(fresh=True)
         done = converge_whole(self._kernel, self._state, facts)
+        for op in done:
+            if isinstance(op, DelLink | UnpinNamespace):
+                log.warning("of no network or container that is known: %s", op.describe())
         log.info("recovered %d networks and %d containers: %d operations",
                  len(self._state.networks), len(self._state.containers), len(done))  # fmt: skip
         self._publisher.committed(State(), self._state, ())

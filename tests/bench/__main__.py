@@ -120,7 +120,8 @@ def bench() -> Iterator[Bench]:
             subprocess.run(["ip", *line.split()], check=True)
         subprocess.run(["ip", "link", "set", "floor0", "up"], check=True)
         subprocess.run(["nft", "-f", "-"], input=TABLE, text=True, check=True)
-        run = Path(root, "run")  # like /run: on a disk's file system, inode numbers just freed are avoided by a linear search
+        run = Path(root, "run")
+        # like /run: on a disk's file system, inode numbers just freed are avoided by a linear search
         run.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", run], check=True)
         os.environ["NETRT_ROOT"] = root

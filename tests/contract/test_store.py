@@ -193,7 +193,7 @@ def test_a_locked_database_writes_nothing_and_says_so(path: str) -> None:
         assert store.load() == attached(1, 2)
 
 
-def _overwrite(path: str, offset: int, octets: bytes) -> None:
+def overwrite(path: str, offset: int, octets: bytes) -> None:
     with open(path, "r+b") as file:
         file.seek(offset)
         file.write(octets)
@@ -203,7 +203,7 @@ def _overwrite(path: str, offset: int, octets: bytes) -> None:
 def test_a_damaged_file_is_refused(path: str, offset: int, octets: bytes) -> None:
     with closing(LocalStore(path)) as store:
         store.save(State(), attached(*range(1, 100)))
-    _overwrite(path, offset, octets)
+    overwrite(path, offset, octets)
     with pytest.raises(Unavailable, match="is damaged") as caught:
         LocalStore(path)
     assert "\n" not in str(caught.value)

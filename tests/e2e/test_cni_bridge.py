@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -18,8 +17,8 @@ pytestmark = pytest.mark.root
 
 
 @pytest.fixture
-def cni(host: Host, netrt: Netrt) -> Iterator[Cni]:
-    yield Cni(host)
+def cni(host: Host, netrt: Netrt) -> Cni:
+    return Cni(host)
 
 
 @pytest.fixture

@@ -1,0 +1,80 @@
+"""The database as it is found at the start: whole, or restored from its copy.
+
+Rule 1: a copy is written after the database, so one that knows of more commits proves that the database lost some. Of two that
+know of as many and differ, the copy is right: its lines have hashes. Rule 2: what is found damaged is kept aside. Rule 3: where
+there is no copy, a damaged database is refused; one that is not there at all, and has no copy either, is a new one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+
+from netrt.model.state import State
+from netrt.store.copy import Copy, Found, read
+from netrt.store.local import Damaged, LocalStore, put_aside
+from netrt.store.rows import ORDER, Contradiction, state_from, whole
+
+COPY = ".copy"
+"""What the copy's name has behind that of the database."""
+
+
+def open_store(path: str) -> tuple[LocalStore, str]:
+    """The store at `path`; and in words what was wrong with it, from what it was restored, and what is lost: none where it was as
+    it should be. Raises Unavailable, Damaged where it cannot be restored."""
+    there, copy, found = os.path.exists(path), Copy(f"{path}{COPY}"), read(f"{path}{COPY}")
+    copied, words = _state(found), ""
+    try:
+        store, state = _loaded(path, copy, found, copied)
+    except Damaged as damage:
+        if found is None or copied is None:
+            raise
+        put_aside(path)
+        store, state = LocalStore(path, copy=copy), copied
+        store.fill(found.held)
+        problem = damage.message if there else f"database {path} is missing"
+        words = f"{problem}; restored from {path}{COPY} as of commit {store.number}: {_lost(found)}"
+    copy.begin(whole(state, store.settings))
+    return store, words
+
+
+def _loaded(path: str, copy: Copy, found: Found | None, copied: State | None) -> tuple[LocalStore, State]:
+    """The store and what it holds. Raises Unavailable; Damaged also where the copy proves that it is not what was written."""
+    store = LocalStore(path, copy=copy)
+    try:
+        state = store.load()
+        problem = _problem(store, state, found, copied) if found and copied is not None else ""
+        if problem:
+            raise Damaged(f"database {path} {problem}")
+    except BaseException:
+        store.close()
+        raise
+    return store, state
+
+
+def _state(found: Found | None) -> State | None:
+    with contextlib.suppress(Contradiction):
+        return state_from(found.held) if found else None
+    return None
+
+
+def _problem(store: LocalStore, held: State, found: Found, copied: State) -> str:
+    """What shows that a database which can be read is not what was last written."""
+    if found.held.number < store.number:
+        return ""
+    if found.held.number > store.number:
+        return f"lacks what came after commit {store.number}"
+    if (held, _beside(store.settings)) == (copied, _beside(found.held.settings)):
+        return ""
+    return "is damaged: it differs from its copy"
+
+
+def _beside(settings: Mapping[str, str]) -> Mapping[str, str]:
+    """Without what a State says itself."""
+    return {key: value for key, value in settings.items() if key != ORDER}
+
+
+def _lost(found: Found) -> str:
+    if not found.unread:
+        return "nothing is known to be lost"
+    return f"what came after it is lost ({found.unread} lines of the copy are damaged, too)"
