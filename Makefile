@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 PREFIX ?= /usr/local
 UNITS ?= $(PREFIX)/lib/systemd/system
+CNIDIR ?= /opt/cni/bin
 SECONDS ?= 300
 bin := $(CURDIR)/.venv/bin
 ready := .venv/.ready
@@ -50,11 +51,14 @@ clean: ## remove what was made here, .venv included
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-install: setup ## launchers into /usr/local/bin and systemd units, for this checkout (DESTDIR, PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITS)
+install: setup ## launchers, CNI plugins and systemd units, for this checkout (DESTDIR, PREFIX, CNIDIR)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITS) $(DESTDIR)$(CNIDIR)
 	for name in netrt netrtd; do install -m 755 $(bin)/$$name $(DESTDIR)$(PREFIX)/bin/$$name; done
 	for unit in netrt/daemon/systemd/*; do \
 	  sed 's|@BIN@|$(PREFIX)/bin|g' $$unit >$(DESTDIR)$(UNITS)/$${unit##*/} && chmod 644 $(DESTDIR)$(UNITS)/$${unit##*/}; done
+	sed 's|^HOME = ""|HOME = "$(CURDIR)"|' cni-plugins/netrt >$(DESTDIR)$(CNIDIR)/netrt.new
+	chmod 755 $(DESTDIR)$(CNIDIR)/netrt.new && mv -f $(DESTDIR)$(CNIDIR)/netrt.new $(DESTDIR)$(CNIDIR)/netrt
+	for link in cni-plugins/netrt-*; do ln -sfn netrt $(DESTDIR)$(CNIDIR)/$${link##*/}; done
 ifeq ($(DESTDIR),)
 	getent group netrt >/dev/null || groupadd --system netrt
 	! test -d /run/systemd/system || systemctl daemon-reload

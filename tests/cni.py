@@ -6,7 +6,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,36 @@ class Cni:
         **variables: str,
     ) -> Answer:
         """Run one plugin: that of the configuration's `type`, unless said otherwise. Empty variables are left out."""
+        return self.begin(
+            verb, config, container=container, netns=netns, ifname=ifname, plugin=plugin, args=args, **variables
+        )(patience)
+
+    def begin(self, verb: str, config: Config | bytes | None, **more: str) -> Callable[..., Answer]:
+        """Start one plugin, as `execute` does; what is returned waits for its end."""
+        child = self.start(verb, config, **more)
+
+        def finish(patience: float = 60) -> Answer:
+            try:
+                output, errors = child.communicate(timeout=patience)
+            finally:
+                child.kill()
+            return Answer(child.returncode, output, errors)
+
+        return finish
+
+    def start(
+        self,
+        verb: str,
+        config: Config | bytes | None,
+        *,
+        container: str = "c1",
+        netns: str = "/run/netns/c1",
+        ifname: str = "eth0",
+        plugin: str = "",
+        args: str = "",
+        **variables: str,
+    ) -> subprocess.Popen[str]:
+        """The process, which has read its configuration from a file that is there as a whole."""
         text = config if isinstance(config, bytes) else b"" if config is None else json.dumps(config).encode()
         program = plugin or (str(config["type"]) if isinstance(config, dict) else "netrt-bridge")
         said = {
@@ -140,10 +171,13 @@ class Cni:
         }
         environment = {k: v for k, v in os.environ.items() if k in ("PATH", "NETRT_ROOT")}
         environment |= {name: value for name, value in said.items() if value}
-        done = subprocess.run(
-            [self._program(program)], input=text, capture_output=True, env=environment, timeout=patience, check=False
-        )
-        return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
+        pipe = subprocess.PIPE
+        with tempfile.TemporaryFile() as given:
+            given.write(text)
+            given.seek(0)
+            return subprocess.Popen(
+                [self._program(program)], stdin=given, stdout=pipe, stderr=pipe, env=environment, text=True
+            )
 
     def _program(self, name: str) -> str:
         return next(p for d in self.path.split(":") if os.access(p := f"{d}/{name}", os.X_OK))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import subprocess
 from pathlib import Path
 
 TOP = Path(__file__).parent.parent
+PLUGINS = TOP / "cni-plugins"
 TARGETS = ("help", "setup", "fmt", "check", "test", "kernel", "e2e", "fuzz", "bench", "demo", "clean", "install")
 
 
@@ -42,6 +44,15 @@ def test_install_elsewhere(tmp_path: Path) -> None:
         launcher = tmp_path / "usr/local/bin" / program
         assert os.access(launcher, os.X_OK)
         assert launcher.read_text().startswith(f"#!{TOP}/.venv/bin/python")
+    plugins = tmp_path / "opt/cni/bin"
+    assert sorted(path.name for path in plugins.iterdir()) == sorted(path.name for path in PLUGINS.glob("netrt*"))
+    for plugin in plugins.iterdir():
+        assert os.access(plugin, os.X_OK)
+        assert plugin.read_text().startswith("#!/usr/bin/python3 -IS\n")
+        assert f'\nHOME = "{TOP}"  #' in plugin.read_text()
+        asked = {"CNI_COMMAND": "VERSION", "NETRT_ROOT": str(tmp_path)}
+        said = subprocess.run([plugin], env=asked, stdin=subprocess.DEVNULL, capture_output=True, check=True, cwd="/")
+        assert json.loads(said.stdout)["supportedVersions"][-1] == "1.1.0"
     units = {
         path.name: configparser.ConfigParser(interpolation=None, strict=False) for path in tmp_path.rglob("netrtd.*")
     }

@@ -204,7 +204,7 @@ def flood(sending: socket.socket, receiving: socket.socket, seconds: float) -> i
 
 
 def passed(host: Host, *link: str) -> tuple[float, int]:
-    """When, and how many bytes a link has received so far: what is on the wire, for a stream stands still behind a lost packet and
+    """When, and how many bytes a link has received so far: what is on the wire. A stream stands still behind a lost packet and
     jumps after it."""
     (shown,) = json.loads(host.run("ip", *link[:-1], "-j", "-s", "link", "show", link[-1]).stdout)
     return time.monotonic(), shown["stats64"]["rx"]["bytes"]
