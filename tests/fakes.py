@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from netrt.dataplane.facts import HostFacts, Listener
@@ -34,8 +34,10 @@ class FakeKernel:
         self.closed = False
         self.lived_in: frozenset[int] = frozenset()
 
-    def facts(self, *, listeners: bool = False, fresh: bool = False) -> HostFacts:
-        return replace(self.known, listeners=self.listening if listeners else ())
+    def facts(self, *, listeners: Collection[str] = (), fresh: bool = False) -> HostFacts:
+        return replace(
+            self.known, listeners=tuple(listener for listener in self.listening if listener.protocol in listeners)
+        )
 
     def observe(self, scope: Scope) -> HostState:
         shown = [thing for thing in self.host if _in_scope(thing, scope)]

@@ -9,7 +9,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -36,6 +36,7 @@ from netrt.model.command import (
 from netrt.model.container import ProcessState
 from netrt.model.decision import Decision
 from netrt.model.network import DEFAULT_NETWORK
+from netrt.model.port import PROTOCOLS, PortMapping
 from netrt.model.state import State
 
 T = TypeVar("T")
@@ -193,7 +194,7 @@ class Engine:
                 raise
             decision = self._decide(command, facts)
         except Conflict:  # with a process or a route of the host: read it all again, so that the message names it
-            facts = self._kernel.facts(listeners=True, fresh=True)
+            facts = self._kernel.facts(listeners=PROTOCOLS, fresh=True)
             decision = self._decide(command, facts)
         if dry_run:
             change = Change(before=self._state, after=decision.state, touched=decision.touched, facts=facts)
@@ -207,22 +208,22 @@ class Engine:
 
     def _facts(self, command: Command) -> HostFacts:
         """Facts are read anew only where a network may be made from them; listeners only where a port is published."""
-        fresh, listeners = False, False
+        fresh, listeners = False, frozenset[str]()
         match command:
             case CreateNetwork():
                 fresh = True
             case CreateContainer(endpoints=wished):
                 fresh = self._lacks_default(command.network_mode, *(e.network for e in wished))
-                listeners = bool(command.ports)
+                listeners = _protocols(command.ports)
             case Connect(endpoint=wish):
                 fresh = self._lacks_default(wish.network)
             case NoteProcess(state=state):
-                listeners = state == ProcessState()
+                listeners = frozenset(PROTOCOLS if state == ProcessState() else ())
             case Attach(definition=definition):
                 fresh = definition is not None and definition.name not in self._state.network_names
-                listeners = bool(command.ports)
+                listeners = _protocols(command.ports)
             case Adjust():
-                listeners = bool(command.ports)
+                listeners = _protocols(command.ports or ())
         return self._kernel.facts(listeners=listeners, fresh=fresh)
 
     def _lacks_default(self, *networks: str) -> bool:
@@ -248,3 +249,7 @@ class Engine:
     def _repair(self) -> Outcome:
         done = converge_whole(self._kernel, self._state, self._kernel.facts(fresh=True))
         return Outcome(state=self._state, id="", plan=tuple(op.describe() for op in done))
+
+
+def _protocols(ports: Iterable[PortMapping]) -> frozenset[str]:
+    return frozenset(mapping.protocol for mapping in ports)

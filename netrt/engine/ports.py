@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from netrt.dataplane.facts import HostFacts
@@ -16,8 +16,8 @@ from netrt.model.state import State
 class Kernel(Protocol):
     """The kernel of one host. Used from the engine's thread only."""
 
-    def facts(self, *, listeners: bool = False, fresh: bool = False) -> HostFacts:
-        """What the host is like. Kept from call to call unless `fresh`; `listeners` are read anew when asked for, else empty."""
+    def facts(self, *, listeners: Collection[str] = (), fresh: bool = False) -> HostFacts:
+        """What the host is like. Kept from call to call unless `fresh`; listeners are read anew, of these protocols only."""
 
     def observe(self, scope: Scope) -> HostState:
         """What the kernel holds of what the scope names. A sandbox that is not there simply shows nothing."""

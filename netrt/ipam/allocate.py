@@ -6,11 +6,10 @@ an address comes back late, and what we remember of a /64 stays small."""
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection, Sequence
 
 from netrt.errors import Exhausted, InUse, Invalid
-from netrt.model.address import family, host_of, parse_ip, prefix_of
+from netrt.model.address import family, host_of, ip, parse_ip, prefix_of
 from netrt.model.address import network as block_of
 from netrt.model.ledger import lowest
 from netrt.model.network import Network, Subnet
@@ -60,7 +59,7 @@ def allocate_each(
 
 
 def _holds(pool: Sequence[Subnet], address: str) -> bool:
-    number = int(ipaddress.ip_address(address))
+    number = int(ip(address))
     return any(family(address) == family(subnet.cidr) and number in subnet.dynamic for subnet in pool)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import assert_never
@@ -65,13 +65,13 @@ class LinuxKernel:
         self._procfs.close()
         self._spares.close()
 
-    def facts(self, *, listeners: bool = False, fresh: bool = False) -> HostFacts:
-        """What the host is like. Kept from call to call unless `fresh`; `listeners` are read anew when asked for, else empty, and
+    def facts(self, *, listeners: Collection[str] = (), fresh: bool = False) -> HostFacts:
+        """What the host is like. Kept from call to call unless `fresh`; listeners are read anew, of these protocols only, and
         their owners are looked up only when both are asked for. Raises KernelRefused."""
         try:
             if fresh or self._facts is None:
                 self._facts = gather(self._netlink, self._forwarding)
-            return replace(self._facts, listeners=read_listeners(owners=fresh)) if listeners else self._facts
+            return replace(self._facts, listeners=read_listeners(listeners, owners=fresh)) if listeners else self._facts
         except OSError as error:
             raise _unreadable(error) from error
 
@@ -101,7 +101,7 @@ class LinuxKernel:
             for inside, row in groupby(todo, lambda op: place(op) != HOST):
                 if inside:
                     within = [op for op in row if isinstance(op, LinkOp)]
-                    netns.on_thread(lambda within=within: do_inside(within, sandboxes, self._procfs))  # type: ignore[misc]
+                    netns.away(lambda within=within: do_inside(within, sandboxes, self._procfs))  # type: ignore[misc]
                 else:
                     self._on_host(row, sandboxes)
         except OSError as error:

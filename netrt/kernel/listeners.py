@@ -12,7 +12,7 @@ import errno
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from socket import AF_INET, AF_INET6, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP
@@ -41,12 +41,14 @@ class _Bound:
     inode: int
 
 
-def listeners(*, owners: bool = False) -> tuple[Listener, ...]:
-    """The sockets that have a port in the calling thread's namespace; with `owners`, also whose they are. Raises OSError."""
+def listeners(protocols: Collection[str], *, owners: bool = False) -> tuple[Listener, ...]:
+    """The sockets that have a port of these protocols in the calling thread's namespace; with `owners`, also whose they are. Each
+    protocol costs a walk through the kernel's table of its sockets. Raises OSError."""
     with Netlink(NETLINK_SOCK_DIAG) as netlink:
         bound = [
             _read(protocol, message)
             for protocol, number, state in _PROTOCOLS
+            if protocol in protocols
             for family in (AF_INET, AF_INET6)
             for message in _dump(netlink, family, number, state)
         ]

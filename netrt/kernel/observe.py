@@ -36,7 +36,7 @@ from netrt.errors import Invalid
 from netrt.kernel import links, routes, shaping
 from netrt.kernel.links import SeenLink
 from netrt.kernel.netlink import Netlink
-from netrt.kernel.netns import enter, identify, on_thread, opened
+from netrt.kernel.netns import away, enter, identify, opened
 from netrt.kernel.nft import Nft
 from netrt.kernel.procfs import Procfs
 from netrt.kernel.sysctl import Tree
@@ -79,7 +79,7 @@ def observe(scope: Scope, netlink: Netlink, settings: Tree, procfs: Procfs, nft:
     sights = {HOST: _look(netlink, settings, views.pop(HOST, _View()), everything=scope.everything)}
     there = {path: view for path, view in views.items() if os.path.exists(path)}
     if there:
-        sights |= on_thread(lambda: _look_inside(there, netlink, procfs))
+        sights |= away(lambda: _look_inside(there, netlink, procfs))
     seen: list[Object] = [*_pins(scope), *_links(sights, scope), *_others(sights, scope), *sights[HOST].shaping]
     for place, sight in sights.items():
         seen += _inside(place, sight)

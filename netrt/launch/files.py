@@ -13,17 +13,20 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from netrt.compile.facing import gateway_attachment
 from netrt.errors import Invalid
 from netrt.launch.extrahosts import HOST_GATEWAY, parse_extra_host
-from netrt.launch.resolver import HOST_FILE, host_resolv_conf, resolv_conf
+from netrt.launch.resolver import HOST_FILE, SYSTEMD_FILE, host_resolv_conf, resolv_conf
 from netrt.model.address import host_of, parse_ip
 from netrt.model.container import HOST_SANDBOX, Attachment, Container
 from netrt.model.difference import difference
 from netrt.model.names import short_id
 from netrt.model.state import State
 from netrt.paths import Paths
+
+HOSTS_FILE = "/etc/hosts"
 
 _LOCALHOST = """\
 127.0.0.1\tlocalhost
@@ -47,8 +50,24 @@ class HostFiles:
     @staticmethod
     def read() -> HostFiles:
         """As they are now. What cannot be read counts as empty."""
-        hosts = _text_of("/etc/hosts") or _LOCALHOST
-        return HostFiles(resolv_conf=_text_of(HOST_FILE), resolvers=host_resolv_conf(), hosts=hosts)
+        stamps = tuple(map(_stamp, (HOSTS_FILE, HOST_FILE, SYSTEMD_FILE)))
+        return _read_once(os.uname().nodename, stamps)
+
+
+@lru_cache(maxsize=1)
+def _read_once(hostname: str, _: tuple[object, ...]) -> HostFiles:
+    """As they are while their stamps stay what they are."""
+    hosts = _text_of(HOSTS_FILE) or _LOCALHOST
+    return HostFiles(resolv_conf=_text_of(HOST_FILE), resolvers=host_resolv_conf(), hosts=hosts, hostname=hostname)
+
+
+def _stamp(path: str) -> tuple[int, ...] | None:
+    """What differs when a file was changed or replaced."""
+    try:
+        seen = os.stat(path)
+    except OSError:
+        return None
+    return seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
 
 
 def hostname_of(container: Container, host: HostFiles) -> str:

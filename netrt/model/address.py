@@ -52,6 +52,12 @@ def network(cidr: str) -> IpNetwork:
     return ipaddress.ip_network(cidr)
 
 
+@lru_cache(maxsize=4096)
+def ip(address: str) -> IpAddress:
+    """An address that was checked before, as an object (cached, for the hot path)."""
+    return ipaddress.ip_address(address)
+
+
 def family(text: str) -> int:
     """4 or 6, for a checked address or subnet."""
     return 6 if ":" in text else 4

@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from netrt.model.address import host_of, prefix_of
+from netrt.model.address import host_of, ip, prefix_of
 from netrt.model.container import Released
 from netrt.model.network import Network, Subnet
 
@@ -69,7 +69,7 @@ def ledger_of(network: Network, version: int, ever: EverUsed, released: Iterable
 
 def is_dynamic(subnet: Subnet, interface: str) -> bool:
     """Whether an address of the subnet may be given to whom did not choose it."""
-    number = int(ipaddress.ip_address(host_of(interface)))
+    number = int(ip(host_of(interface)))
     return number in subnet.dynamic and number not in subnet.reserved
 
 
@@ -77,7 +77,7 @@ def next_fresh(network: Network, interface: str, ever: EverUsed) -> str:
     """The lowest dynamic address above `interface` that nobody ever had, with prefix length; empty when there is none."""
     subnet = network.subnet_of(interface)
     subnets = network.subnets_of(6 if ":" in interface else 4)
-    above = int(ipaddress.ip_address(host_of(interface))) + 1
+    above = int(ip(host_of(interface))) + 1
     return lowest((subnet,), ever, above) or lowest(subnets[subnets.index(subnet) + 1 :], ever)
 
 

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import enum
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from netrt.errors import Invalid
-from netrt.model.address import host_of, network, parse_ip, parse_network
+from netrt.model.address import host_of, ip, network, parse_ip, parse_network
 from netrt.model.names import check_ifname, check_label, check_name
 
 
@@ -104,23 +105,33 @@ class Subnet(msgspec.Struct, frozen=True, kw_only=True):
         """The addresses, as numbers, that dynamic ones come from, with the reserved ones among them; of a learned one, none."""
         if self.learned:
             return range(0)
-        block = network(self.ip_range or self.cidr)
-        first, last = self.first or block.network_address, self.last or block.broadcast_address
-        return range(int(ipaddress.ip_address(first)), int(ipaddress.ip_address(last)) + 1)
+        return _numbers(self.ip_range or self.cidr, self.first, self.last)
 
     @property
     def reserved(self) -> Mapping[int, str]:
         """The addresses, as numbers, that no container ever gets, and what each of them is."""
-        block = network(self.cidr)
-        known = {
-            int(ipaddress.ip_address(address)): f"auxiliary address {name}" for name, address in self.auxiliary.items()
-        }
-        if self.gateway is not None:
-            known[int(ipaddress.ip_address(self.gateway))] = "gateway"
-        if block.version == 4:
-            known[int(block.broadcast_address)] = "broadcast address"
-        known[int(block.network_address)] = "network address"
-        return known
+        return _reserved(self.cidr, self.gateway, tuple(self.auxiliary.items()))
+
+
+# Both are asked for with every address that comes or goes.
+
+
+@lru_cache(maxsize=1024)
+def _numbers(cidr: str, first: str | None, last: str | None) -> range:
+    block = network(cidr)
+    return range(int(ip(first or str(block.network_address))), int(ip(last or str(block.broadcast_address))) + 1)
+
+
+@lru_cache(maxsize=1024)
+def _reserved(cidr: str, gateway: str | None, auxiliary: tuple[tuple[str, str], ...]) -> Mapping[int, str]:
+    block = network(cidr)
+    known = {int(ip(address)): f"auxiliary address {name}" for name, address in auxiliary}
+    if gateway is not None:
+        known[int(ip(gateway))] = "gateway"
+    if block.version == 4:
+        known[int(block.broadcast_address)] = "broadcast address"
+    known[int(block.network_address)] = "network address"
+    return MappingProxyType(known)
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,13 +170,13 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
 
     def subnet_of(self, interface: str) -> Subnet:
         """The subnet that an address of this network (`10.1.0.2/24`) lies in."""
-        address = ipaddress.ip_address(host_of(interface))
+        address = ip(host_of(interface))
         found = [s for s in self.subnets if address in network(s.cidr)]
         return next((s for s in found if int(address) in s.dynamic), found[0])
 
     def holds(self, address: str) -> bool:
         """Whether one of its subnets has this address (without prefix length)."""
-        return any(ipaddress.ip_address(address) in network(s.cidr) for s in self.subnets)
+        return any(ip(address) in network(s.cidr) for s in self.subnets)
 
     def leads_outside(self, version: int) -> bool:
         """Whether it has a way to the outside for one family (4 or 6)."""

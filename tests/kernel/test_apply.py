@@ -226,8 +226,8 @@ def test_a_link_of_somebody_elses_never_gets_our_mark(host: Host, kernel: LinuxK
 
 
 def test_links_of_other_kinds_are_shown_as_such(host: Host, kernel: LinuxKernel) -> None:
-    host.run("ip", "link", "add", "nrwire", "type", "ifb")
-    host.run("ip", "link", "add", "wire", "type", "ifb")
+    host.run("ip", "tuntap", "add", "mode", "tun", "name", "nrwire")
+    host.run("ip", "tuntap", "add", "mode", "tun", "name", "wire")
     host.run("ip", "link", "set", "wire", "alias", "netrt:old")
     wanted = [replace(BRIDGE, name="nrwire")]
     (seen,) = kernel.observe(Scope.around(wanted)).all(Link)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,34 @@ def test_no_other_thread_ever_moves(host: Host) -> None:
             netns.run_inside(descriptor, lambda: 1 // 0)
     assert threading.active_count() == threads
     wait_until(lambda: namespaces_of_threads() == before, what="the end of the thread that had moved")
+
+
+def test_a_thread_that_was_away_is_back(host: Host) -> None:
+    """Whatever happened there; the main thread sends another one."""
+    path = host.namespace("theirs")
+    own = "/proc/thread-self/ns/net"
+
+    def visit(descriptor: int) -> tuple[int, int]:
+        def look() -> tuple[int, int]:
+            netns.enter(descriptor)
+            return os.stat(own).st_ino, threading.get_native_id()
+
+        def fail() -> None:
+            netns.enter(descriptor)
+            raise ZeroDivisionError
+
+        there, thread = netns.away(look)
+        assert there == os.fstat(descriptor).st_ino
+        with pytest.raises(ZeroDivisionError):
+            netns.away(fail)
+        return os.stat(own).st_ino, thread
+
+    with netns.opened(path) as descriptor, ThreadPoolExecutor(1) as one:
+        home = os.stat(own).st_ino
+        assert one.submit(visit, descriptor).result() == (home, one.submit(threading.get_native_id).result())
+        back, thread = visit(descriptor)
+        assert back == home
+        assert thread != threading.get_native_id()
 
 
 def namespaces_of_threads() -> set[int]:

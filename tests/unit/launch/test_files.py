@@ -175,3 +175,18 @@ def test_extra_hosts(text: str, expected: tuple[str, str]) -> None:
 def test_malformed_extra_hosts_are_refused(text: str) -> None:
     with pytest.raises(Invalid):
         parse_extra_host(text)
+
+
+def test_the_host_s_files_are_read_afresh_when_they_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = tmp_path / "hosts"
+    monkeypatch.setattr("netrt.launch.files.HOSTS_FILE", str(hosts))
+    hosts.write_text("192.0.2.1 one\n")
+    assert HostFiles.read().hosts == "192.0.2.1 one\n"
+    assert HostFiles.read() is HostFiles.read(), "not read again for nothing"
+    hosts.write_text("192.0.2.2 two\n")
+    assert HostFiles.read().hosts == "192.0.2.2 two\n"
+    (tmp_path / "new").write_text("192.0.2.3 six\n")
+    (tmp_path / "new").rename(hosts)
+    assert HostFiles.read().hosts == "192.0.2.3 six\n"
+    hosts.unlink()
+    assert "localhost" in HostFiles.read().hosts
