@@ -14,7 +14,7 @@ Exhausted, Conflict, KernelRefused, and Unavailable where no daemon can be reach
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 from urllib.parse import quote
 
@@ -42,6 +42,11 @@ class Client:
 
     def __init__(self, socket: str | None = None, root: str | None = None) -> None:
         self._transport = Transport(socket, root)
+
+    def trace(self, tell: Callable[[str, float, list[Any]], None] | None) -> None:
+        """From now on, tell of each request where its time went: method and path, the milliseconds that it took from here, and
+        what the daemon did, in the order in which it began: name, depth, and begin and length in microseconds."""
+        self._transport.traced = tell
 
     def __enter__(self) -> Client:
         return self

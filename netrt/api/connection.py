@@ -9,7 +9,8 @@ import os
 import select
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from netrt.paths import ROOT_VARIABLE, Paths
 
 NOTHING: Mapping[str, str] = {}
 
+_TRACE = "Netrt-Trace"
 _BY_STATUS = {400: "Invalid", 403: "InUse", 404: "NotFound", 409: "Conflict", 503: "Unavailable"}
 
 
@@ -70,6 +72,8 @@ class Transport:
         self.path = socket or Paths.under(root).socket
         self._on_demand = None if socket else root or ""
         self._kept: Connection | None = None
+        self.traced: Callable[[str, float, list[Any]], None] | None = None
+        """Told of each request where its time went: which one it was, milliseconds from here, and the daemon's spans."""
 
     def request(self, method: str, path: str, query: Mapping[str, str] = NOTHING, body: Any = None) -> Any:
         """Ask, and return the decoded JSON of the answer, None where it has no body. Raises NetrtError."""
@@ -77,8 +81,9 @@ class Transport:
         if connection is None or connection.stale():
             self.close()
             connection = self._kept = self._connected()
+        began = time.perf_counter()
         try:
-            response = _asked(connection, method, path, query, body)
+            response = _asked(connection, method, path, query, body, traced=self.traced is not None)
             content = response.read()
         except NetrtError:
             raise
@@ -90,6 +95,9 @@ class Transport:
         except BaseException:  # interrupted: what comes next on this connection would be the answer to this
             self.close()
             raise
+        if self.traced:
+            took = (time.perf_counter() - began) * 1000
+            self.traced(f"{method} {path}", took, json.loads(response.getheader(_TRACE) or "[]"))
         return _decoded(response, content)
 
     def stream(self, path: str, query: Mapping[str, str] = NOTHING) -> Iterator[bytes]:
@@ -124,12 +132,13 @@ class Transport:
 
 
 def _asked(
-    connection: Connection, method: str, path: str, query: Mapping[str, str], body: Any
+    connection: Connection, method: str, path: str, query: Mapping[str, str], body: Any, *, traced: bool = False
 ) -> http.client.HTTPResponse:
     if query:
         path = f"{path}?{urlencode(query)}"
     content = None if body is None else json.dumps(body).encode()
-    connection.request(method, path, content, {"Content-Type": "application/json"} if content else {})
+    headers = {"Content-Type": "application/json"} if content else {}
+    connection.request(method, path, content, {**headers, _TRACE: "1"} if traced else headers)
     return connection.getresponse()
 
 

@@ -13,6 +13,7 @@ import struct
 import time
 from collections.abc import Awaitable, Callable
 
+import msgspec
 from aiohttp import web
 
 from netrt.api.answer import Api, Handler, Route, answer
@@ -30,6 +31,10 @@ from netrt.errors import (
     Residue,
     Unavailable,
 )
+from netrt.spans import Trace, into, span
+
+TRACE = "Netrt-Trace"
+"""The header that asks for the spans of a request (any value), and tells them (JSON)."""
 
 log = logging.getLogger("netrt.api")
 
@@ -86,10 +91,12 @@ def _bound(
 
     async def answered(request: web.Request) -> web.StreamResponse:
         began = time.perf_counter()
+        trace = Trace() if TRACE in request.headers else None
         try:
             assert request.transport is not None
             check_peer(request.transport.get_extra_info("socket"), group)
-            response = await handler(api, request)
+            with into(trace), span("request"):
+                response = await handler(api, request)
         except NetrtError as error:
             response = error_answer(error, path)
         except web.HTTPRequestEntityTooLarge:
@@ -99,6 +106,8 @@ def _bound(
             response = error_answer(KernelRefused(f"internal error: {error!r}", hint="see the daemon's log"), path)
         if not response.prepared:
             response.headers.update(_HEADERS)
+            if trace is not None:
+                response.headers[TRACE] = msgspec.json.encode(trace.spans).decode()
         log.debug(
             "%s %s: %d, %.1f ms",
             request.method,

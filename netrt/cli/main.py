@@ -61,13 +61,14 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     help=f"Keep run, state and configuration below DIR. [{ROOT_VARIABLE}]",
 )
 @click.option("--socket", metavar="PATH", help="Talk to the daemon at this unix socket.")
+@click.option("--trace", is_flag=True, help="Show where the time of each request goes, on stderr.")
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
 )
 @click.pass_context
-def cli(ctx: click.Context, root: str | None, socket: str | None) -> None:
+def cli(ctx: click.Context, root: str | None, socket: str | None, trace: bool) -> None:
     """Container networks on Linux: bridges, addresses, NAT, published ports and isolation."""
-    ctx.obj = Session(root=root, socket=socket)
+    ctx.obj = Session(root=root, socket=socket, trace=trace)
 
 
 def _fail(message: str, status: int) -> int:

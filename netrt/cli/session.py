@@ -20,19 +20,27 @@ class Session:
     are first asked something.
     """
 
-    def __init__(self, *, root: str | None = None, socket: str | None = None) -> None:
+    def __init__(self, *, root: str | None = None, socket: str | None = None, trace: bool = False) -> None:
         self.root = os.path.abspath(root) if root else None
         self.paths = Paths.under(self.root)
         self.socket = socket or self.paths.socket
         self._named = socket
+        self._trace = trace
 
     @cached_property
     def client(self) -> netrt.Client:
-        return netrt.Client(socket=self._named, root=self.root)
+        return self._watched(netrt.Client(socket=self._named, root=self.root))
 
     @cached_property
     def bystander(self) -> netrt.Client:
-        return netrt.Client(socket=self.socket)
+        return self._watched(netrt.Client(socket=self.socket))
+
+    def _watched(self, client: netrt.Client) -> netrt.Client:
+        if self._trace:
+            from netrt.cli.trace import show
+
+            client.trace(show)
+        return client
 
 
 def say(text: str, *, dry_run: bool = False) -> None:

@@ -21,6 +21,7 @@ from netrt.engine.ports import Kernel
 from netrt.errors import KernelRefused, Residue
 from netrt.model.decision import Touched
 from netrt.model.state import State
+from netrt.spans import span
 
 ROUNDS = 3
 """How often a look at everything may find something to do before it is given up."""
@@ -38,12 +39,15 @@ class Change:
 
 def planned(kernel: Kernel, change: Change) -> tuple[Op, ...]:
     """What a change would do to the kernel as it is now, without the flows to forget. Raises Conflict."""
-    had = compile_host(change.before, change.facts, change.touched)
-    wanted = compile_host(change.after, change.facts, change.touched)
-    seen = kernel.observe(Scope.around([*had, *wanted]))
+    with span("compile"):
+        had = compile_host(change.before, change.facts, change.touched)
+        wanted = compile_host(change.after, change.facts, change.touched)
+    with span("observe"):
+        seen = kernel.observe(Scope.around([*had, *wanted]))
     if _other_skeleton(seen, wanted):
         return _whole_plan(kernel, change.after, change.facts)
-    return (*plan(seen, wanted), *_forgotten(had, wanted))
+    with span("plan"):
+        return (*plan(seen, wanted), *_forgotten(had, wanted))
 
 
 def converge(kernel: Kernel, change: Change) -> tuple[Op, ...]:
@@ -91,15 +95,19 @@ def converge_whole(kernel: Kernel, state: State, facts: HostFacts) -> tuple[Op, 
 
 
 def _whole_plan(kernel: Kernel, state: State, facts: HostFacts) -> tuple[Op, ...]:
-    wanted = compile_host(state, facts)
-    seen = kernel.observe(Scope.around(wanted, everything=True))
-    ops = plan(seen, wanted)
-    return (*ops, *_forgotten(seen, wanted)) if ops else ()
+    with span("compile everything"):
+        wanted = compile_host(state, facts)
+    with span("observe everything"):
+        seen = kernel.observe(Scope.around(wanted, everything=True))
+    with span("plan"):
+        ops = plan(seen, wanted)
+        return (*ops, *_forgotten(seen, wanted)) if ops else ()
 
 
 def _apply(kernel: Kernel, ops: tuple[Op, ...]) -> tuple[Op, ...]:
     if ops:
-        kernel.apply(ops)
+        with span("apply"):
+            kernel.apply(ops)
     return ops
 
 

@@ -38,6 +38,7 @@ from netrt.model.decision import Decision
 from netrt.model.network import DEFAULT_NETWORK
 from netrt.model.port import PROTOCOLS, PortMapping
 from netrt.model.state import State
+from netrt.spans import Trace, current, into, span
 
 T = TypeVar("T")
 
@@ -57,11 +58,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """Something to be done on the engine's thread; `name` is for the log."""
+    """Something to be done on the engine's thread; `name` is for the log, `trace` for who asked where the time goes."""
 
     name: str
     work: Callable[[], Any]
     answer: Future[Any]
+    trace: Trace | None
 
 
 class Engine:
@@ -115,7 +117,7 @@ class Engine:
     def _put(self, name: str, work: Callable[[], Any]) -> Future[Any]:
         if self._closed:
             raise Unavailable("the daemon is stopping", retry=True)
-        job = _Job(name, work, Future())
+        job = _Job(name, work, Future(), current())
         self._jobs.put(job)
         return job.answer
 
@@ -146,7 +148,8 @@ class Engine:
             return
         began = time.perf_counter()
         try:
-            outcome = job.work()
+            with into(job.trace), span("engine"):
+                outcome = job.work()
         except NetrtError as error:
             log.info("%s refused: %s", job.name, error)
             job.answer.set_exception(error)
@@ -204,7 +207,8 @@ class Engine:
         return Outcome(state=self._state, id=decision.id, removed=decision.removed)
 
     def _decide(self, command: Command, facts: HostFacts) -> Decision:
-        return decide(self._state, command, facts, self._clock(), self._pools)
+        with span("decide"):
+            return decide(self._state, command, facts, self._clock(), self._pools)
 
     def _facts(self, command: Command) -> HostFacts:
         """Facts are read anew only where a network may be made from them; listeners only where a port is published."""
@@ -224,7 +228,8 @@ class Engine:
                 listeners = _protocols(command.ports)
             case Adjust():
                 listeners = _protocols(command.ports or ())
-        return self._kernel.facts(listeners=listeners, fresh=fresh)
+        with span("facts"):
+            return self._kernel.facts(listeners=listeners, fresh=fresh)
 
     def _lacks_default(self, *networks: str) -> bool:
         """Whether these may mean the default network, and it is yet to be made."""
@@ -238,13 +243,15 @@ class Engine:
         if acts:
             converge(self._kernel, Change(before=before, after=after, touched=touched, facts=known))
         try:
-            self._store.save(before, after)
+            with span("store"):
+                self._store.save(before, after)
         except Unavailable:
             if acts:
                 converge_whole(self._kernel, before, self._kernel.facts(fresh=True))
             raise
         self._state = after
-        self._publisher.committed(before, after, decision.events)
+        with span("publish"):
+            self._publisher.committed(before, after, decision.events)
 
     def _repair(self) -> Outcome:
         done = converge_whole(self._kernel, self._state, self._kernel.facts(fresh=True))

@@ -24,6 +24,7 @@ from netrt.kernel.netns import enter, open_namespace
 from netrt.kernel.procfs import Procfs
 from netrt.kernel.refused import gone, harmless, refused
 from netrt.kernel.wire import Request
+from netrt.spans import span
 
 LinkOp = (
     ops.AddBridge
@@ -153,7 +154,8 @@ class Hands:
             case ops.SetSysctl(setting):
                 self._flush()
                 try:
-                    self._settings.write(setting.name, setting.value)
+                    with span("SetSysctl"):
+                        self._settings.write(setting.name, setting.value)
                 except OSError as error:
                     raise refused(op, error.errno or 0) from None
             case ops.ChangeSetting(setting):
@@ -189,7 +191,10 @@ class Hands:
     def _flush(self) -> None:
         """Send what waits, and look at the answers in order."""
         waiting, self._waiting = self._waiting, []
-        answers = iter(self._netlink.ask([request for _, requests in waiting for request in requests]))
+        if not waiting:
+            return
+        with span(lambda: _words(op for op, _ in waiting)):
+            answers = iter(self._netlink.ask([request for _, requests in waiting for request in requests]))
         for op, requests in waiting:
             for answer in islice(answers, len(requests)):
                 if isinstance(op, ops.SetRoute) and answer.errno == errno.EEXIST:
@@ -210,9 +215,10 @@ class Hands:
         """Make a link (the first request) and give it its mark (the rest); one that cannot be marked is not left behind."""
         self._flush()
         at_once = len(requests) if name.startswith(OWN_NAMES) else 1
-        answers = self._netlink.ask(requests[:at_once])
-        if not answers[0].errno:
-            answers += self._netlink.ask(requests[at_once:])
+        with span(type(op).__name__):
+            answers = self._netlink.ask(requests[:at_once])
+            if not answers[0].errno:
+                answers += self._netlink.ask(requests[at_once:])
         for number, answer in enumerate(answers):
             if answer.errno:
                 if number:
@@ -224,8 +230,13 @@ class Hands:
 
         The group's number is made anew for each time, so that no other link is in it."""
         row, self._doomed = self._doomed, []
-        if row:
-            self._indices.clear()
+        if not row:
+            return
+        self._indices.clear()
+        with span(lambda: _words(row)):
+            self._delete(row)
+
+    def _delete(self, row: Sequence[ops.DelLink]) -> None:
         if len(row) > 1:
             group = 1 + secrets.randbelow(2**31 - 1)  # 0 is the group of all other links
             self._answered(row, [links.put_in_group(op.name, group) for op in row])
@@ -266,3 +277,8 @@ class Hands:
                 return NO_LINK
             self._indices[name] = index
         return index
+
+
+def _words(row: Iterable[LinkOp]) -> str:
+    """What kinds of operations these are, for a span."""
+    return " ".join(dict.fromkeys(type(op).__name__ for op in row))

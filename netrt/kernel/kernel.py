@@ -29,6 +29,7 @@ from netrt.kernel.refused import harmless, named, refused
 from netrt.kernel.spares import Spares
 from netrt.kernel.sysctl import FORWARDING, Forwarding, Tree
 from netrt.paths import Paths
+from netrt.spans import span
 
 FilterOp = ops.LoadRuleset | ops.DropRuleset | ops.ChangeElements | ops.ForgetAddress | ops.ForgetPort
 """What is done to nftables and connection tracking."""
@@ -133,6 +134,10 @@ class LinuxKernel:
 
     def _beside(self, op: BesideOp, sandboxes: Sandboxes) -> None:
         """Do what is not about links. Raises OSError, KernelRefused."""
+        with span(type(op).__name__):
+            self._done(op, sandboxes)
+
+    def _done(self, op: BesideOp, sandboxes: Sandboxes) -> None:
         match op:
             case ops.PinNamespace(pin):
                 sandboxes.close()

@@ -196,3 +196,34 @@ def test_strangers_are_refused_and_the_group_is_not(open_to_all: str, group: int
         [sys.executable, "-c", STRANGER, open_to_all, str(group)], check=True, stdout=subprocess.PIPE, text=True
     )
     assert done.stdout.strip() == said
+
+
+def test_where_the_time_of_a_request_goes_is_told_to_who_asks(client: Client) -> None:
+    told: list[tuple[str, float, list[Any]]] = []
+    client.trace(lambda *row: told.append(row))
+    client.create_network("app")
+    client.trace(None)
+    client.create_network("next")
+    ((request, took, spans),) = told
+    assert request == "POST /networks/create"
+    names = [(name, depth) for name, depth, _, _ in spans]
+    assert names[:2] == [("request", 0), ("engine", 1)]
+    assert {name for name, depth in names if depth == 2} >= {
+        "facts",
+        "decide",
+        "compile",
+        "observe",
+        "plan",
+        "store",
+        "publish",
+    }
+    assert spans[0][3] <= took * 1000
+    assert sum(length for _, depth, _, length in spans if depth == 2) <= spans[1][3]
+
+
+def test_a_refusal_tells_where_its_time_went(client: Client) -> None:
+    told: list[Any] = []
+    client.trace(lambda *row: told.append(row))
+    with pytest.raises(NotFound):
+        client.remove_network("missing")
+    assert told[0][2][0][0] == "request"

@@ -207,3 +207,11 @@ def test_completion(daemon: StandIn) -> None:
     assert completions(daemon, "network connect w", 3) == ["web", "wide"]
     assert completions(daemon, "network connect web a", 4) == ["app"]
     assert "--subnet" in completions(daemon, "network create --su", 3)
+
+
+def test_trace_shows_each_request_on_stderr(daemon: StandIn, netrt: Netrt) -> None:
+    daemon.answer("GET", "/networks", [])
+    done = netrt("--trace", "network", "ls", "-q")
+    assert done.out == ""
+    assert "GET /networks" in done.err
+    assert "GET /networks" not in netrt("network", "ls", "-q").err
