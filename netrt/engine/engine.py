@@ -42,6 +42,10 @@ from netrt.spans import Trace, current, into, span
 
 T = TypeVar("T")
 
+LULL = 0.005
+"""Seconds without a command after which there is time for other things: right after one, whoever asked for it is yet to be
+answered, and may have more to ask."""
+
 log = logging.getLogger("netrt.engine")
 
 
@@ -136,12 +140,17 @@ class Engine:
             self._ready.set_exception(error)
             return
         self._ready.set_result(None)
-        while (job := self._jobs.get()) is not None:
+        while (job := self._next()) is not None:
             self._answer(job)
-            if self._jobs.empty():
-                self._kernel.rest()
         self._kernel.close()
         self._store.close()
+
+    def _next(self) -> _Job | None:
+        try:
+            return self._jobs.get(timeout=LULL)
+        except queue.Empty:
+            self._kernel.rest()
+            return self._jobs.get()
 
     def _answer(self, job: _Job) -> None:
         if not job.answer.set_running_or_notify_cancel():
@@ -159,9 +168,9 @@ class Engine:
             if not isinstance(error, Exception):
                 raise
         else:
-            subject = outcome.id[:12] if isinstance(outcome, Outcome) else ""
-            log.info("%s %s: %.1f ms", job.name, subject, (time.perf_counter() - began) * 1000)
+            took = (time.perf_counter() - began) * 1000
             job.answer.set_result(outcome)
+            log.info("%s %s: %.1f ms", job.name, outcome.id[:12] if isinstance(outcome, Outcome) else "", took)
 
     def _recover(self) -> None:
         """Load, forget adopted containers whose namespace is gone, and converge everything.
