@@ -53,7 +53,7 @@ clean: ## remove what was made here, .venv included
 
 install: setup ## launchers, CNI plugins and systemd units, for this checkout (DESTDIR, PREFIX, CNIDIR)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITS) $(DESTDIR)$(CNIDIR)
-	for name in netrt netrtd; do install -m 755 $(bin)/$$name $(DESTDIR)$(PREFIX)/bin/$$name; done
+	for name in netrt netrtd netrt-dns; do install -m 755 $(bin)/$$name $(DESTDIR)$(PREFIX)/bin/$$name; done
 	for unit in netrt/daemon/systemd/*; do \
 	  sed 's|@BIN@|$(PREFIX)/bin|g' $$unit >$(DESTDIR)$(UNITS)/$${unit##*/} && chmod 644 $(DESTDIR)$(UNITS)/$${unit##*/}; done
 	sed 's|^HOME = ""|HOME = "$(CURDIR)"|' cni-plugins/netrt >$(DESTDIR)$(CNIDIR)/netrt.new

@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from logging.handlers import RotatingFileHandler
@@ -75,3 +76,12 @@ def tell(descriptor: int | None, words: bytes) -> None:
         with contextlib.suppress(OSError):
             os.write(descriptor, words)
             os.close(descriptor)
+
+
+def notify_service_manager(text: str) -> None:
+    """Tell systemd (`READY=1`, `STOPPING=1`; sd_notify(3)), where it started us."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notice, contextlib.suppress(OSError):
+        notice.sendto(text.encode(), "\0" + address[1:] if address.startswith("@") else address)

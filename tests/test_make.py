@@ -40,7 +40,7 @@ def test_every_wheel_is_pinned() -> None:
 
 def test_install_elsewhere(tmp_path: Path) -> None:
     make("install", f"DESTDIR={tmp_path}")
-    for program in ("netrt", "netrtd"):
+    for program in ("netrt", "netrtd", "netrt-dns"):
         launcher = tmp_path / "usr/local/bin" / program
         assert os.access(launcher, os.X_OK)
         assert launcher.read_text().startswith(f"#!{TOP}/.venv/bin/python")
@@ -54,13 +54,18 @@ def test_install_elsewhere(tmp_path: Path) -> None:
         said = subprocess.run([plugin], env=asked, stdin=subprocess.DEVNULL, capture_output=True, check=True, cwd="/")
         assert json.loads(said.stdout)["supportedVersions"][-1] == "1.1.0"
     units = {
-        path.name: configparser.ConfigParser(interpolation=None, strict=False) for path in tmp_path.rglob("netrtd.*")
+        path.name: configparser.ConfigParser(interpolation=None, strict=False)
+        for path in (tmp_path / "usr/local/lib/systemd/system").iterdir()
     }
-    assert set(units) == {"netrtd.service", "netrtd.socket"}
+    assert set(units) == {"netrtd.service", "netrtd.socket", "netrt-dns.service"}
     for name, unit in units.items():
         unit.optionxform = str  # type: ignore[method-assign,assignment]
         unit.read(next(tmp_path.rglob(name)))
     assert units["netrtd.service"]["Service"]["KillMode"] == "process"
     assert units["netrtd.service"]["Service"]["ExecStart"].startswith("/usr/local/bin/netrtd")
+    assert units["netrtd.service"]["Service"]["ExecStart"].endswith("--dns-unit netrt-dns.service")
+    assert units["netrtd.service"]["Unit"]["Wants"] == "netrt-dns.service"
+    assert units["netrt-dns.service"]["Service"]["ExecStart"] == "/usr/local/bin/netrt-dns"
+    assert units["netrt-dns.service"]["Service"]["Restart"] == "always"
     assert units["netrtd.socket"]["Socket"]["ListenStream"] == "/run/netrt/netrt.sock"
     assert units["netrtd.socket"]["Socket"]["SocketGroup"] == "netrt"

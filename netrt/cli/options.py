@@ -126,6 +126,10 @@ CONTAINER_OPTIONS = (
     click.option("--read-only", is_flag=True, help="read-only file system"),
     click.option("--rm", "auto_remove", is_flag=True, help="remove it when its process ends"),
     click.option("--dns", **TEXTS, metavar="ADDRESS", help="DNS server"),
+    click.option("--dns-search", **TEXTS, metavar="DOMAIN", help="domain to look names up in; . for none"),
+    click.option(
+        "--dns-option", "--dns-opt", "dns_options", **TEXTS, metavar="OPTION", help="option of resolv.conf(5)"
+    ),
     click.option("--add-host", "extra_hosts", **TEXTS, metavar="NAME:ADDRESS", help="one more line of /etc/hosts"),
 )
 RUN_CONTEXT = {"help_option_names": ["--help"], "allow_interspersed_args": False}

@@ -11,6 +11,7 @@ from netrt.api.client import Endpoint
 from netrt.errors import Invalid
 from netrt.launch.capabilities import capability_names
 from netrt.launch.extrahosts import parse_extra_host
+from netrt.launch.resolver import check_option, check_search
 from netrt.model.address import check_mac, parse_ip, parse_network
 from netrt.model.names import check_hostname, check_label, check_name
 from netrt.model.network import DEFAULT_NETWORK, Mode, Subnet, bridge_options
@@ -214,6 +215,8 @@ def container_wishes(
     cap_drop: Sequence[str],
     auto_remove: bool,
     dns: Sequence[str],
+    dns_search: Sequence[str],
+    dns_options: Sequence[str],
     extra_hosts: Sequence[str],
     netns: str = "",
     **more: Any,
@@ -244,6 +247,8 @@ def container_wishes(
         "cap_drop": cap_drop,
         "auto_remove": auto_remove,
         "dns": [str(parse_ip("DNS server", address)) for address in dns],
+        "dns_search": [check_search(domain) for domain in dns_search],
+        "dns_options": [check_option(option) for option in dns_options],
         "extra_hosts": list(extra_hosts),
         "netns": os.path.abspath(netns) if netns else "",
         **more,

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from netrt.compile import bridge, foreign
 from netrt.compile.facing import gateway_attachment
+from netrt.compile.names import has_names
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.hoststate import HostState
-from netrt.dataplane.objects import Key, Object, Pin, Route
+from netrt.dataplane.objects import Key, NamePort, Object, Pin, Route
+from netrt.dns.zone import ADDRESS, PORT
 from netrt.firewall.elements import port_elements
 from netrt.firewall.skeleton import skeleton
 from netrt.model.address import host_of
@@ -60,9 +62,12 @@ def _skeleton(state: State, facts: HostFacts) -> Iterator[Object]:
 
 
 def compile_container(state: State, container: Container, facts: HostFacts) -> Iterator[Object]:
-    """The sandbox of a container (if we made it and nobody else owns it), its attachments and its published ports."""
+    """The sandbox of a container (if we made it and nobody else owns it), its way to names, its attachments and its
+    published ports."""
     if container.sandbox.owned and not container.shares:
         yield Pin(path=container.sandbox.path)
+    if any(has_names(state.networks[attachment.network_id]) for attachment in state.attachments_of(container.id)):
+        yield NamePort(netns=container.sandbox.path, address=ADDRESS, port=PORT)
     yield from _first_routes(
         thing
         for attachment in state.attachments_of(container.id)

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 from netrt.daemon.config import read_config
 from netrt.daemon.wiring import run
@@ -18,7 +19,9 @@ from netrt.startup import READY, alone, log_to, options, tell
 
 def main(argv: list[str] | None = None) -> int:
     """Serve until told to stop. Returns the exit status: 1 with one line on stderr if that was not possible."""
-    asked = options("netrtd", "The daemon of netrt: owns networks and containers of a host.").parse_args(argv)
+    known = options("netrtd", "The daemon of netrt: owns networks and containers of a host.")
+    known.add_argument("--dns-unit", default="", metavar="UNIT", help="netrt-dns is this unit of systemd")
+    asked = known.parse_args(argv)
     paths = Paths.under(asked.root or os.environ.get(ROOT_VARIABLE))
     os.umask(0o022)
     try:
@@ -28,7 +31,8 @@ def main(argv: list[str] | None = None) -> int:
         log_to(asked.log_file, asked.log_level or config.log_level)
         logging.getLogger("asyncio").setLevel(logging.WARNING)
         with only_one(paths):
-            asyncio.run(run(paths, config, lambda: tell(asked.ready_fd, READY)))
+            ready = partial(tell, asked.ready_fd, READY)
+            asyncio.run(run(paths, config, ready, resolver_unit=asked.dns_unit))
     except NetrtError as error:
         print(f"netrtd: {error}", file=sys.stderr)
         tell(asked.ready_fd, str(error).encode())

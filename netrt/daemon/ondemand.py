@@ -5,17 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import select
 import socket
 import sys
-import time
 from collections.abc import Iterator
 
+from netrt.daemon.starting import start
 from netrt.errors import NetrtError, Unavailable
 from netrt.paths import Paths
-
-READY_WITHIN = 60.0
-"""Seconds that a daemon may take until it answers; after a reboot it makes all networks first."""
 
 
 def ensure_daemon(paths: Paths) -> None:
@@ -27,7 +23,7 @@ def ensure_daemon(paths: Paths) -> None:
     with _one_at_a_time(paths):
         if not _answers(paths):
             print(f"netrt: starting netrtd (its log: {paths.daemon_log})", file=sys.stderr, flush=True)
-            _start(paths)
+            start("netrtd", "netrt.daemon.main", paths, paths.daemon_log)
 
 
 def _answers(paths: Paths) -> bool:
@@ -58,38 +54,6 @@ def _one_at_a_time(paths: Paths) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _start(paths: Paths) -> None:
-    import subprocess
-
-    top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from netrt.daemon.main import main; sys.exit(main())"
-    hear, say = os.pipe()
-    argv = [sys.executable, "-c", code, top, "--ready-fd", str(say), "--log-file", paths.daemon_log]
-    if paths != Paths():
-        argv += ["--root", os.path.dirname(paths.run)]
-    try:
-        with open(paths.daemon_log, "ab") as log:
-            null = subprocess.DEVNULL
-            subprocess.Popen(argv, stdin=null, stdout=log, stderr=log, cwd="/", pass_fds=(say,), start_new_session=True)
-    finally:
-        os.close(say)
-    with open(hear, "rb", buffering=0) as pipe:
-        said = _last_words(pipe.fileno())
-    if said != "READY":
-        raise Unavailable(said or "netrtd ended before it answered", hint=f"its log is {paths.daemon_log}")
-
-
-def _last_words(descriptor: int) -> str:
-    """What the daemon says before it closes the pipe."""
-    words, deadline = b"", time.monotonic() + READY_WITHIN
-    while select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
-        chunk = os.read(descriptor, 4096)
-        words += chunk
-        if not chunk:
-            return words.decode("utf-8", "replace").strip()
-    raise Unavailable(f"netrtd does not answer within {READY_WITHIN:.0f} s", hint="see its log", retry=True)
 
 
 def main(root: str) -> None:

@@ -65,12 +65,3 @@ def listening(path: str, group: int | None) -> socket.socket:
         listener.close()
         raise Unavailable(f"cannot listen at {path}: {error.strerror}") from error
     return listener
-
-
-def notify_service_manager(text: str) -> None:
-    """Tell systemd (`READY=1`, `STOPPING=1`; sd_notify(3)), where it started us."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notice, contextlib.suppress(OSError):
-        notice.sendto(text.encode(), "\0" + address[1:] if address.startswith("@") else address)

@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import signal
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
 from ipaddress import IPv6Address
@@ -18,11 +19,15 @@ from netrt.api.hub import Hub
 from netrt.api.server import serve
 from netrt.compile.names import Resolving, host_upstreams
 from netrt.daemon.config import Config
+from netrt.daemon.handover import Handover
+from netrt.daemon.lookout import Lookout
 from netrt.daemon.publisher import Publisher
-from netrt.daemon.sockets import check_path, group_number, inherited, listening, notify_service_manager
+from netrt.daemon.sockets import check_path, group_number, inherited, listening
+from netrt.daemon.starting import start
 from netrt.daemon.watch import Watch
 from netrt.decide.networks import initial_state
 from netrt.engine.engine import Engine
+from netrt.errors import Unavailable
 from netrt.kernel import glance
 from netrt.kernel.kernel import LinuxKernel
 from netrt.kernel.netns import identify
@@ -30,6 +35,8 @@ from netrt.launch.resolver import host_resolv_conf, nameservers
 from netrt.model.container import Sandbox
 from netrt.model.state import State
 from netrt.paths import Paths
+from netrt.resolver.client import Resolver
+from netrt.startup import notify_service_manager
 from netrt.store.restore import open_store
 
 log = logging.getLogger("netrt.daemon")
@@ -51,9 +58,28 @@ def resolving(config: Config) -> Resolving:
     return Resolving(ttl=config.dns.ttl, upstreams=host_upstreams(nameservers(host_resolv_conf())))
 
 
+RESOLVER_WITHIN = 10.0
+"""Seconds that netrt-dns may take until it serves."""
+
+
+def begin_resolver(paths: Paths, unit: str) -> None:
+    """Start netrt-dns, by the service manager where it is a unit of that. Raises Unavailable where it does not come."""
+    if not unit:
+        log.info("starting netrt-dns (its log: %s)", paths.resolver_log)
+        start("netrt-dns", "netrt.resolver.main", paths, paths.resolver_log, RESOLVER_WITHIN)
+        return
+    try:
+        asked = ["systemctl", "start", unit]
+        subprocess.run(asked, check=True, timeout=RESOLVER_WITHIN, capture_output=True, text=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        said = error.stderr if isinstance(error, subprocess.CalledProcessError) else ""
+        raise Unavailable(f"{unit} cannot be started: {str(said).strip() or error}", retry=True) from error
+
+
 @contextlib.asynccontextmanager
-async def running(paths: Paths, config: Config) -> AsyncIterator[Api]:
-    """The engine at work: the kernel is what the State says, and what runs is watched. Raises NetrtError."""
+async def running(paths: Paths, config: Config, *, resolver_unit: str = "") -> AsyncIterator[Api]:
+    """The engine at work: the kernel is what the State says, and what runs is watched. `resolver_unit`: by which the service
+    manager starts netrt-dns. Raises NetrtError."""
     hub = Hub()
     store, lost = open_store(paths.database)
     if lost:
@@ -62,7 +88,15 @@ async def running(paths: Paths, config: Config) -> AsyncIterator[Api]:
         store.save(State(), initial_state(time.time_ns()))
     pools = config.address_pools(store.once("ula", new_ula))
     kernel = LinuxKernel(paths, lock_rules=config.lock_rules)
-    engine = Engine(kernel, store, Publisher(paths, hub.committed), pools)
+    lookout = Lookout(asyncio.get_running_loop())
+    handover = Handover(
+        Resolver(paths.resolver_socket),
+        begin=lambda: begin_resolver(paths, resolver_unit),
+        resolving=lambda: resolving(config),
+        serves=lookout.serves,
+    )
+    publisher = Publisher(paths, hub.committed, handover)
+    engine = Engine(kernel, store, publisher, pools)
     api = Api(
         engine=engine,
         hub=hub,
@@ -72,6 +106,7 @@ async def running(paths: Paths, config: Config) -> AsyncIterator[Api]:
         publish_address=config.publish_address,
         resolving=lambda: resolving(config),
     )
+    lookout.begin(engine, publisher, handover)
     await asyncio.to_thread(engine.start)
     hub.deliver()
     watch = Watch(api)
@@ -81,7 +116,9 @@ async def running(paths: Paths, config: Config) -> AsyncIterator[Api]:
         yield api
     finally:
         watch.close()
+        lookout.close()
         await asyncio.to_thread(engine.close)
+        handover.close()
 
 
 def _collect_seldom() -> None:
@@ -92,7 +129,7 @@ def _collect_seldom() -> None:
     gc.set_threshold(100_000, 20, 20)
 
 
-async def run(paths: Paths, config: Config, ready: Callable[[], None]) -> None:
+async def run(paths: Paths, config: Config, ready: Callable[[], None], *, resolver_unit: str = "") -> None:
     """Serve until SIGTERM or SIGINT; then finish what was asked, and leave everything in the kernel as it is. `ready` is called
     when requests are answered. Raises NetrtError."""
     check_path(paths.socket)
@@ -100,7 +137,7 @@ async def run(paths: Paths, config: Config, ready: Callable[[], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     group = group_number(config.group)
-    async with running(paths, config) as api:
+    async with running(paths, config, resolver_unit=resolver_unit) as api:
         _collect_seldom()
         handed = inherited()
         server = await serve(api, handed or listening(paths.socket, group), group)

@@ -6,9 +6,10 @@ itself (a deleted link takes its addresses, routes, sysctls and peer along) is n
 want but that does not bear our mark is a Conflict, raised before anything is touched. Rule 4: what stands on a link of
 somebody else waits until that is there.
 
-    take down: redirects, shapers · routes · links · addresses · namespaces · elements
+    take down: redirects, shapers · ways of names · routes · links · addresses · namespaces · elements
     build up:  namespaces · links (down) · attributes · elements · shapers, redirects ·
-               the host, then each sandbox: sysctls · settings · addresses · links up · routes
+               the host, then each sandbox: sysctls · settings · ways of names · addresses · links up ·
+               routes
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from netrt.dataplane.objects import (
     Foreign,
     Link,
     LinkKind,
+    NamePort,
     Object,
     Pin,
     Redirect,
@@ -55,6 +57,7 @@ def plan(seen: HostState, wanted: HostState) -> tuple[ops.Op, ...]:
     removed, added = _element_changes(seen, wanted) if loaded else ((), ())
     return (
         *_shaping_down(seen, wanted, gone),
+        *_name_ports_down(seen, wanted, unpinned),
         *_routes_down(seen, wanted, gone),
         *(ops.DelLink(link.netns, link.name) for link in doomed),
         *_addresses_down(seen, wanted, gone),
@@ -145,6 +148,13 @@ def _stays(seen: HostState, gone: frozenset[End], end: End) -> Link | None:
 # take down
 
 
+def _name_ports_down(seen: HostState, wanted: HostState, unpinned: Iterable[Pin]) -> Iterator[ops.Op]:
+    paths = {pin.path for pin in unpinned}
+    for port in seen.all(NamePort):
+        if port.key not in wanted.objects and port.netns not in paths:
+            yield ops.TakeNamePort(port)
+
+
 def _routes_down(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[ops.Op]:
     for route in seen.all(Route):
         if route.key not in wanted.objects and (route.netns, route.link) not in gone:
@@ -231,7 +241,7 @@ def _shaping_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Ite
 def _namespaces_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[ops.Op]:
     """Inside each namespace, one after another, so that each is entered once; the host first."""
     todo: dict[str, list[ops.Op]] = {HOST: []}
-    for change in (_sysctls, _settings, _addresses_up, _raised, _routes_up):
+    for change in (_sysctls, _settings, _name_ports_up, _addresses_up, _raised, _routes_up):
         for netns, op in change(seen, wanted, gone):
             todo.setdefault(netns, []).append(op)
     for inside in todo.values():
@@ -250,6 +260,12 @@ def _settings(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Itera
     for setting in wanted.all(Setting):
         if seen.objects.get(setting.key) != setting or (setting.netns, setting.link) in gone:
             yield setting.netns, ops.ChangeSetting(setting)
+
+
+def _name_ports_up(seen: HostState, wanted: HostState, _: frozenset[End]) -> Iterator[tuple[str, ops.Op]]:
+    for port in wanted.all(NamePort):
+        if seen.objects.get(port.key) != port:
+            yield port.netns, ops.PutNamePort(port)
 
 
 def _addresses_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[tuple[str, ops.Op]]:

@@ -11,6 +11,7 @@ from netrt.dataplane.objects import (
     Element,
     Foreign,
     Link,
+    NamePort,
     Object,
     Pin,
     Redirect,
@@ -54,6 +55,8 @@ def _named(thing: Object) -> str:
             return f"the limit of {thing.link} on the host"
         case Redirect():
             return f"the way of what comes in by {thing.link} on the host"
+        case NamePort():
+            return f"the way of questions for names{_where(thing.netns)}"
         case Element():
             return f"element {{ {' . '.join(thing.at)} }} of {thing.set} in nftables table {thing.table} netrt"
         case Skeleton():

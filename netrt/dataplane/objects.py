@@ -185,6 +185,20 @@ class Redirect:
         return "redirect", self.link
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamePort:
+    """In a sandbox, what goes to port 53 of `address`, by datagram or connection, comes to `port` of it, where a server for names
+    listens that leaves port 53 to the container. One is seen without an address where its rules are not whole."""
+
+    netns: str
+    address: str
+    port: int
+
+    @property
+    def key(self) -> Key:
+        return "nameport", self.netns
+
+
 PUBLISHING_SETS = frozenset({"ports4", "ports6", "ports4_at", "ports6_at", "ranges4", "ranges6"})
 """The maps that lead the outside to a container. They are emptied before anything else is taken down."""
 
@@ -224,4 +238,4 @@ class Skeleton:
         return ("skeleton",)
 
 
-Object = Pin | Link | Address | Route | Sysctl | Foreign | Setting | Shaper | Redirect | Element | Skeleton
+Object = Pin | Link | Address | Route | Sysctl | Foreign | Setting | Shaper | Redirect | NamePort | Element | Skeleton

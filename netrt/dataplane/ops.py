@@ -12,6 +12,7 @@ from netrt.dataplane.objects import (
     Address,
     Element,
     Link,
+    NamePort,
     Pin,
     Redirect,
     Route,
@@ -233,6 +234,26 @@ class DelRedirect:
 
 
 @dataclass(frozen=True, slots=True)
+class PutNamePort:
+    """Lead questions for names to where they are answered, in the place of what leads them elsewhere."""
+
+    port: NamePort
+
+    def describe(self) -> str:
+        return f"lead port 53 of {self.port.address} to port {self.port.port}{_inside(self.port.netns)}"
+
+
+@dataclass(frozen=True, slots=True)
+class TakeNamePort:
+    """Lead questions for names nowhere any more."""
+
+    port: NamePort
+
+    def describe(self) -> str:
+        return f"lead port 53 of {self.port.address} nowhere{_inside(self.port.netns)}"
+
+
+@dataclass(frozen=True, slots=True)
 class LoadRuleset:
     """Replace our nftables tables by this skeleton with these elements, in one transaction."""
 
@@ -313,6 +334,8 @@ Op = (
     | DelShaper
     | SetRedirect
     | DelRedirect
+    | PutNamePort
+    | TakeNamePort
     | LoadRuleset
     | DropRuleset
     | ChangeElements

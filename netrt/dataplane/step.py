@@ -213,6 +213,17 @@ def _del_redirect(host: HostState, op: ops.DelRedirect) -> HostState:
     return host.replaced([op.redirect.key])
 
 
+def _put_name_port(host: HostState, op: ops.PutNamePort) -> HostState:
+    _need_netns(host, op, op.port.netns)
+    return host.replaced(added=[op.port])
+
+
+def _take_name_port(host: HostState, op: ops.TakeNamePort) -> HostState:
+    if op.port.key not in host.objects:
+        raise _refuse(op, errno.ENOENT)
+    return host.replaced([op.port.key])
+
+
 def _load(host: HostState, op: ops.LoadRuleset) -> HostState:
     return host.replaced([e.key for e in host.all(Element)], [op.skeleton, *op.elements])
 
@@ -254,6 +265,8 @@ STEPS: dict[type, Callable[..., HostState]] = {
     ops.DelShaper: _del_shaper,
     ops.SetRedirect: _set_redirect,
     ops.DelRedirect: _del_redirect,
+    ops.PutNamePort: _put_name_port,
+    ops.TakeNamePort: _take_name_port,
     ops.LoadRuleset: _load,
     ops.DropRuleset: _drop,
     ops.ChangeElements: _change,

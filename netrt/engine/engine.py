@@ -114,6 +114,10 @@ class Engine:
         """Free what containers hold whose adopted namespace is proven gone; `removed` of the Outcome are their names."""
         return self._put("reclaim", lambda: Outcome(state=self._state, id="", removed=self._reclaim()))
 
+    def publish(self, what: Callable[[State], None]) -> Future[None]:
+        """Have this done with the State as it is, between two commands."""
+        return self._put("publish", lambda: what(self._state))
+
     def look(self, ask: Callable[[Kernel, State], T]) -> Future[T]:
         """What `ask` finds out about kernel and State, between two commands. It must change neither."""
         return self._put("look", lambda: ask(self._kernel, self._state))
@@ -249,8 +253,20 @@ class Engine:
         known = facts or self._kernel.facts()
         touched = decision.touched
         acts = bool(touched.networks or touched.containers)
-        if acts:
-            converge(self._kernel, Change(before=before, after=after, touched=touched, facts=known))
+        try:
+            if acts:
+                with span("withdraw"):
+                    self._publisher.leaving(before, after)
+                converge(self._kernel, Change(before=before, after=after, touched=touched, facts=known))
+            self._saved(before, after, acts)
+        except NetrtError:
+            self._publisher.again(before)
+            raise
+        self._state = after
+        with span("publish"):
+            self._publisher.committed(before, after, decision.events)
+
+    def _saved(self, before: State, after: State, acts: bool) -> None:
         try:
             with span("store"):
                 self._store.save(before, after)
@@ -258,9 +274,6 @@ class Engine:
             if acts:
                 converge_whole(self._kernel, before, self._kernel.facts(fresh=True))
             raise
-        self._state = after
-        with span("publish"):
-            self._publisher.committed(before, after, decision.events)
 
     def _repair(self) -> Outcome:
         done = converge_whole(self._kernel, self._state, self._kernel.facts(fresh=True))

@@ -52,6 +52,13 @@ class Store(Protocol):
 
 
 class Publisher(Protocol):
-    """Told after each commit, from the engine's thread."""
+    """Told of each commit, from the engine's thread. What goes wrong there is its own affair."""
 
-    def committed(self, before: State, after: State, events: Sequence[Event]) -> None: ...
+    def leaving(self, before: State, after: State) -> None:
+        """Before what is in `before` and not in `after` is taken down."""
+
+    def committed(self, before: State, after: State, events: Sequence[Event]) -> None:
+        """After a commit, before whoever asked for it is told."""
+
+    def again(self, state: State) -> None:
+        """What was leaving stays, or what is published besides the State is another."""

@@ -18,7 +18,7 @@ from typing import assert_never
 from netrt.dataplane import ops
 from netrt.dataplane.objects import HOST
 from netrt.errors import Invalid
-from netrt.kernel import links, routes, shaping, sysctl
+from netrt.kernel import links, nameport, routes, shaping, sysctl
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.netns import enter, open_namespace
 from netrt.kernel.procfs import Procfs
@@ -42,6 +42,8 @@ LinkOp = (
     | ops.DelShaper
     | ops.SetRedirect
     | ops.DelRedirect
+    | ops.PutNamePort
+    | ops.TakeNamePort
 )
 """What is done in one namespace, by a thread that is in it."""
 
@@ -62,6 +64,8 @@ def place(op: ops.Op) -> str:
             return op.sysctl.netns
         case ops.ChangeSetting():
             return op.setting.netns
+        case ops.PutNamePort() | ops.TakeNamePort():
+            return op.port.netns
         case _:
             return HOST
 
@@ -160,10 +164,20 @@ class Hands:
                     raise refused(op, error.errno or 0) from None
             case ops.ChangeSetting(setting):
                 self._wait(op, links.change_setting(setting))
+            case ops.PutNamePort(port):
+                self._flush()
+                self._checked(op, nameport.put(port))
+            case ops.TakeNamePort():
+                self._flush()
+                self._checked(op, nameport.take())
             case ops.AddIfb(link):
                 self._make(op, link.name, links.add_ifb(link, ipv6=self._settings.has_ipv6()))
             case _:
                 self._shape(op)
+
+    def _checked(self, op: LinkOp, number: int) -> None:
+        if number and not harmless(op, number):
+            raise refused(op, number)
 
     def _shape(self, op: ShapingOp) -> None:
         match op:

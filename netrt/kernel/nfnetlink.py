@@ -38,14 +38,16 @@ FAMILIES = {"inet": NFPROTO_INET, "bridge": NFPROTO_BRIDGE, "ip6": NFPROTO_IPV6}
 TABLE = b"netrt\0"
 
 _NFGENMSG = struct.Struct(">BBH")  # family, version, resource
-_GEN, _TABLE, _CHAIN, _RULE, _SET = map(numbers, (nft_gen_msg, nft_table_msg, nft_chain_msg, nft_rule_msg, nft_set_msg))
+_GEN, _TABLE, _CHAIN, RULE, _SET = map(numbers, (nft_gen_msg, nft_table_msg, nft_chain_msg, nft_rule_msg, nft_set_msg))
 _CHAIN_SHAPE = tuple(_CHAIN[f"NFTA_CHAIN_{name}"] for name in ("NAME", "HOOK", "POLICY", "TYPE", "FLAGS"))
 _SET_SHAPE = tuple(
     _SET[f"NFTA_SET_{name}"] for name in ("NAME", "FLAGS", "KEY_TYPE", "KEY_LEN", "DATA_TYPE", "DATA_LEN")
 )
 _ANONYMOUS, _MAP = 1, 8  # NFT_SET_ANONYMOUS, NFT_SET_MAP
 _OWNED_OR_KEPT = 6  # NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST
-_COMMENT = 0  # NFTNL_UDATA_CHAIN_COMMENT, the first in libnftnl's coding of user data: type, length, value
+_COMMENT = (
+    0  # NFTNL_UDATA_CHAIN_COMMENT, NFTNL_UDATA_RULE_COMMENT: the first in libnftnl's coding (type, length, value)
+)
 _BATCH_BEGIN, _BATCH_END = (
     Request(kind, 0, _NFGENMSG.pack(0, 0, NFNL_SUBSYS_NFTABLES))
     for kind in (16, 17)  # NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END
@@ -126,13 +128,17 @@ def shape(netlink: Netlink) -> Shape | None:
     for family, flags in found.items():
         number = FAMILIES[family]
         digest.update(f"{family} {flags & ~_OWNED_OR_KEPT}".encode())
-        for rule in _dumped(netlink, NFT_MSG_GETRULE, number, _RULE["NFTA_RULE_TABLE"]):
+        for rule in _dumped(netlink, NFT_MSG_GETRULE, number, RULE["NFTA_RULE_TABLE"]):
             rules += 1
-            digest.update(rule[_RULE["NFTA_RULE_CHAIN"]] + rule[_RULE["NFTA_RULE_EXPRESSIONS"]])
+            digest.update(rule[RULE["NFTA_RULE_CHAIN"]] + rule[RULE["NFTA_RULE_EXPRESSIONS"]])
         for chain in _dumped(netlink, NFT_MSG_GETCHAIN, number, _CHAIN["NFTA_CHAIN_TABLE"]):
             digest.update(repr([chain.get(attribute) for attribute in _CHAIN_SHAPE]).encode())
             names.append(f"chain {family} netrt {string(chain[_CHAIN['NFTA_CHAIN_NAME']])}")
-            seal = _comment(chain) if names[-1] == f"chain inet netrt {SEAL}" else seal
+            seal = (
+                comment(chain.get(_CHAIN["NFTA_CHAIN_USERDATA"], b""))
+                if names[-1] == f"chain inet netrt {SEAL}"
+                else seal
+            )
         for each in _dumped(netlink, NFT_MSG_GETSET, number, _SET["NFTA_SET_TABLE"]):
             flags = int.from_bytes(each.get(_SET["NFTA_SET_FLAGS"], b""), "big")
             if not flags & _ANONYMOUS:  # those belong to rules
@@ -160,8 +166,8 @@ def _granted(answer: Answer) -> dict[int, bytes]:
     return told(answer.message)
 
 
-def _comment(chain: dict[int, bytes]) -> str:
-    data = chain.get(_CHAIN["NFTA_CHAIN_USERDATA"], b"")
+def comment(data: bytes) -> str:
+    """What the user data of a chain or a rule say in words."""
     if len(data) < 2 or data[0] != _COMMENT:
         return ""
     return string(data[2 : 2 + data[1]])

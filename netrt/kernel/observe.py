@@ -33,7 +33,7 @@ from netrt.dataplane.objects import (
 )
 from netrt.dataplane.scope import Scope
 from netrt.errors import Invalid
-from netrt.kernel import links, routes, shaping
+from netrt.kernel import links, nameport, routes, shaping
 from netrt.kernel.links import SeenLink
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.netns import away, enter, identify, opened
@@ -57,6 +57,7 @@ class _View:
     routes: bool = False
     shaped: set[str] = field(default_factory=set)
     redirected: set[str] = field(default_factory=set)
+    name_port: bool = False
 
 
 @dataclass(slots=True)
@@ -70,7 +71,7 @@ class _Sight:
     sysctls: list[tuple[str, str]]
     names: dict[int, str]
     nsid: int = -1
-    shaping: list[Object] = field(default_factory=list)
+    others: list[Object] = field(default_factory=list)
 
 
 def observe(scope: Scope, netlink: Netlink, settings: Tree, procfs: Procfs, nft: Nft) -> HostState:
@@ -80,7 +81,7 @@ def observe(scope: Scope, netlink: Netlink, settings: Tree, procfs: Procfs, nft:
     there = {path: view for path, view in views.items() if os.path.exists(path)}
     if there:
         sights |= away(lambda: _look_inside(there, netlink, procfs))
-    seen: list[Object] = [*_pins(scope), *_links(sights, scope), *_others(sights, scope), *sights[HOST].shaping]
+    seen: list[Object] = [*_pins(scope), *_links(sights, scope), *_others(sights, scope)]
     for place, sight in sights.items():
         seen += _inside(place, sight)
     rules = [key for key in scope.keys if key[0] in ("element", "skeleton")]
@@ -113,6 +114,8 @@ def _views(scope: Scope) -> dict[str, _View]:
             case ("redirect", name):
                 at(HOST).links.add(name)
                 at(HOST).redirected.add(name)
+            case ("nameport", netns):
+                at(netns).name_port = True
     for netns, name in scope.links:
         at(netns).links.add(name)
         at(netns).with_addresses.add(name)
@@ -120,6 +123,8 @@ def _views(scope: Scope) -> dict[str, _View]:
         at(netns).routes = True
     if scope.everything:
         at(HOST).routes = True
+        for netns, view in views.items():
+            view.name_port = netns != HOST
     return views
 
 
@@ -134,6 +139,8 @@ def _look_inside(views: Mapping[str, _View], host: Netlink, procfs: Procfs) -> d
             enter(netns)
             with Netlink() as netlink, Tree.of_sandbox(procfs) as settings:
                 sights[path] = _look(netlink, settings, view)
+            if view.name_port and (port := nameport.seen(path)):
+                sights[path].others.append(port)
             sights[path].nsid = _nsid(host, netns)
     return sights
 
@@ -158,7 +165,7 @@ def _look(netlink: Netlink, settings: Tree, view: _View, *, everything: bool = F
         routes=ways,
         sysctls=[(name, value) for name in view.sysctls if (value := settings.read(name)) is not None],
         names=_names(found, ways),
-        shaping=[*_shapers(netlink, shaped), *_redirects(netlink, redirected)],
+        others=[*_shapers(netlink, shaped), *_redirects(netlink, redirected)],
     )
 
 
@@ -306,3 +313,4 @@ def _inside(netns: str, sight: _Sight) -> Iterator[Object]:
             yield routes.as_object(way, netns, sight.names[way.link])
     for name, value in sight.sysctls:
         yield Sysctl(netns=netns, name=name, value=value)
+    yield from sight.others

@@ -15,6 +15,7 @@ _ALREADY_GONE = {
     ops.DelRoute: (errno.ESRCH, errno.ENODEV),
     ops.DelShaper: (errno.ENOENT, errno.EINVAL, errno.ENODEV),
     ops.DelRedirect: (errno.ENOENT, errno.EINVAL, errno.ENODEV),
+    ops.TakeNamePort: (errno.ENOENT, errno.ENODEV),
 }
 """What a namespace that ends, or a process that moves in, takes away between our look and our hand is away, which is what we
 wanted. Not so for what we wanted there."""

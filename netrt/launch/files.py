@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from netrt.compile.facing import gateway_attachment
+from netrt.compile.names import has_names
+from netrt.dns.zone import ADDRESS
 from netrt.errors import Invalid
 from netrt.launch.extrahosts import HOST_GATEWAY, parse_extra_host
-from netrt.launch.resolver import HOST_FILE, SYSTEMD_FILE, host_resolv_conf, resolv_conf
+from netrt.launch.resolver import HOST_FILE, SYSTEMD_FILE, Wishes, host_resolv_conf, resolv_conf
 from netrt.model.address import host_of, parse_ip
 from netrt.model.container import HOST_SANDBOX, Attachment, Container
 from netrt.model.difference import difference
@@ -82,15 +84,26 @@ def container_files(state: State, container_id: str, host: HostFiles) -> Mapping
     container = state.containers[container_id]
     owner = state.containers[container.shares] if container.shares else container
     shares_host = owner.sandbox.path == HOST_SANDBOX
-    dns = owner.process.dns if owner.process else ()
     resolvers = host.resolv_conf if shares_host else host.resolvers
     known = host.hosts if shares_host else _LOCALHOST
+    served = not shares_host and any(
+        has_names(state.networks[attachment.network_id]) for attachment in state.attachments_of(owner.id)
+    )
     lines = [*_own_lines(state, owner, host), *_extra_lines(state, owner), *_extra_lines(state, container, owner)]
     return {
-        "resolv.conf": resolv_conf(resolvers, _checked(dns), shares_host=shares_host),
+        "resolv.conf": resolv_conf(
+            resolvers, _wishes(owner), shares_host=shares_host, server=ADDRESS if served else ""
+        ),
         "hosts": known + ("" if known.endswith("\n") else "\n") + "".join(dict.fromkeys(lines)),
         "hostname": hostname_of(container, host) + "\n",
     }
+
+
+def _wishes(container: Container) -> Wishes:
+    process = container.process
+    if process is None:
+        return Wishes()
+    return Wishes(servers=_checked(process.dns), search=process.dns_search, options=process.dns_options)
 
 
 def _own_lines(state: State, container: Container, host: HostFiles) -> Iterator[str]:

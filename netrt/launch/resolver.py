@@ -1,7 +1,8 @@
 """What a container's resolv.conf says.
 
-The host's resolvers are used unless others are asked for, less those that a container cannot reach: one on the host's
-loopback, and one whose address names an interface of the host. Where the host's file only leads to systemd-resolved's stub
+On a network with names our own server is asked, which asks the others. Elsewhere the host's resolvers are used unless others
+are asked for, less those that a container cannot reach: one on the host's loopback, and one whose address names an interface of
+the host. Where the host's file only leads to systemd-resolved's stub
 (127.0.0.53), the file in which systemd-resolved lists the real ones is read instead.
 Nothing of a file is copied as it is: only what reads as an address, a domain or an option goes on."""
 
@@ -10,6 +11,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netrt.errors import Invalid
 
 HOST_FILE = "/etc/resolv.conf"
 SYSTEMD_FILE = "/run/systemd/resolve/resolv.conf"
@@ -61,26 +65,54 @@ def host_resolv_conf(path: str = HOST_FILE, systemd_path: str = SYSTEMD_FILE) ->
     return text
 
 
-def resolv_conf(host_text: str, dns: Sequence[str] = (), *, shares_host: bool = False) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What was asked for besides: `--dns`, `--dns-search` (`.` alone: no domains at all) and `--dns-option`. Each stands, if
+    there are any, in place of what the host's file says."""
+
+    servers: Sequence[str] = ()
+    search: Sequence[str] = ()
+    options: Sequence[str] = ()
+
+
+def resolv_conf(host_text: str, wishes: Wishes = Wishes(), *, shares_host: bool = False, server: str = "") -> str:
     """The text of a container's resolv.conf.
 
-    `host_text` is the host's own; `dns` are the addresses that `--dns` gave and, if any, stand in place of the host's;
-    `shares_host` keeps the host's loopback resolvers, which a container in the host's own network can reach.
+    `host_text` is the host's own. `shares_host` keeps the host's loopback resolvers, which a container in the host's own
+    network can reach. `server` is the address of a server of ours: then that alone is asked, which knows the others, and first
+    for a name as it is, without a domain behind it, for that may be a neighbour.
     """
-    servers = list(dns) or nameservers(host_text)
-    if not dns and not shares_host:
-        servers = [server for server in servers if _reachable(server)]
-    domains = _words(host_text, "search", "domain")[-1:]  # the last line counts, as in resolv.conf(5)
-    search = [domain for words in domains for domain in words if _DOMAIN.match(domain)]
-    options = [option for words in _words(host_text, "options") for option in words if _OPTION.match(option)]
+    servers = [server] if server else list(wishes.servers) or nameservers(host_text)
+    if not (server or wishes.servers or shares_host):
+        servers = [each for each in servers if _reachable(each)]
+    domains = [*wishes.search] or [domain for words in _words(host_text, "search", "domain")[-1:] for domain in words]
+    options = [*wishes.options] or [option for words in _words(host_text, "options") for option in words]
+    if server and not any(option.startswith("ndots:") for option in options):
+        options.append("ndots:0")
     lines = [
         "# made by netrt: changes are overwritten",
-        *(f"nameserver {server}" for server in servers if _is_address(server)),
+        *(f"nameserver {each}" for each in servers if _is_address(each)),
     ]
     if len(lines) == 1:
         lines.append("# the host has no resolver that a container could reach; give one with --dns")
+    search = [domain for domain in domains if _DOMAIN.match(domain) and domain != "."]
     if search:
         lines.append("search " + " ".join(search))
+    options = [option for option in options if _OPTION.match(option)]
     if options:
         lines.append("options " + " ".join(options))
     return "\n".join(lines) + "\n"
+
+
+def check_search(text: str) -> str:
+    """A domain that `--dns-search` gave. Raises Invalid."""
+    if not _DOMAIN.match(text):
+        raise Invalid(f"invalid search domain {text[:60]!r}", hint="letters, digits, -, _ and dots; . alone for none")
+    return text
+
+
+def check_option(text: str) -> str:
+    """What `--dns-option` gave. Raises Invalid."""
+    if not _OPTION.match(text):
+        raise Invalid(f"invalid resolver option {text[:60]!r}", hint="as in resolv.conf(5), e.g. ndots:2 or rotate")
+    return text

@@ -41,6 +41,8 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     read_only: bool = False
     auto_remove: bool = False
     dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()
 
 

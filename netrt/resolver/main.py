@@ -16,7 +16,7 @@ from netrt.resolver.loop import READ, Loop
 from netrt.resolver.saved import Saving, load
 from netrt.resolver.server import Server
 from netrt.resolver.sockets import raise_limit
-from netrt.startup import READY, alone, log_to, options, tell
+from netrt.startup import READY, alone, log_to, notify_service_manager, options, tell
 
 log = logging.getLogger("netrt.resolver")
 
@@ -54,8 +54,10 @@ def run(paths: Paths, ready: Callable[[], None]) -> None:
     _collect_seldom()
     log.info("serving %d sandboxes; names are told at %s", len(names.views), paths.resolver_socket)
     ready()
+    notify_service_manager("READY=1")
     loop.run()
     log.info("stopping")
+    notify_service_manager("STOPPING=1")
     control.close()
     saving.now()
     server.close()

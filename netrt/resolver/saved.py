@@ -1,9 +1,11 @@
 """The names that were told last, in a file, for the next start of this process while netrtd is not there to tell them.
 
-Rule: what is in the file was whole when it was written; a file that cannot be read is as good as none."""
+Rule 1: what is in the file was whole when it was written; a file that cannot be read is as good as none. Rule 2: names that are
+not served any more are in no file: better none, until netrtd tells them, than wrong ones."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 
@@ -58,6 +60,8 @@ class Saving:
         self._names = names
         if not self._waits:
             self._waits = True
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
             self._loop.later(DELAY, self._late)
 
     def now(self) -> None:

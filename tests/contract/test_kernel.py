@@ -15,7 +15,7 @@ import pytest
 
 from netrt.dataplane import ops
 from netrt.dataplane.hoststate import HostState
-from netrt.dataplane.objects import HOST, Address, Element, Link, LinkKind, Object, Pin, Route, Sysctl
+from netrt.dataplane.objects import HOST, Address, Element, Link, LinkKind, NamePort, Object, Pin, Route, Sysctl
 from netrt.dataplane.scope import Scope
 from netrt.errors import KernelRefused
 from netrt.firewall.elements import port_elements
@@ -108,6 +108,7 @@ ONE, TWO = Box(1), Box(2, isolated=True)
 OTHER = replace(BRIDGE, name="nrbridge0002", mac="02:42:00:00:00:02", alias="netrt:network:db")
 NETWORK = (ops.AddBridge(BRIDGE), *(ops.AddAddress(gateway) for gateway in GATEWAYS), up(BRIDGE))
 NO_IPV6 = Sysctl(netns=ONE.pin.path, name="net/ipv6/conf/eth0/disable_ipv6", value="1")
+NAMES = NamePort(netns=ONE.pin.path, address="127.0.0.11", port=20053)
 GONE = "/run/netns/netrt-gone"
 EARLIER = replace(ONE.default4, via="10.1.0.9")
 
@@ -184,6 +185,14 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
         ops.SetRoute(ONE.default4),
         ops.DelRoute(ONE.default6),
     ),
+    "the way of names": (
+        *ONE.made()[:1],
+        ops.PutNamePort(NAMES),
+        ops.PutNamePort(replace(NAMES, port=99)),
+        ops.TakeNamePort(NAMES),
+        ops.PutNamePort(NAMES),
+        ops.UnpinNamespace(ONE.pin),
+    ),
     "IPv6 is switched off": (
         *NETWORK,
         *ONE.attached(),
@@ -225,6 +234,7 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
         no(ops.SetSysctl(ONE.no_ra), errno.ENOENT),
         *NETWORK,
         no(ops.AddVeth(ONE.host, replace(ONE.inner, netns=GONE)), errno.ENOENT),
+        no(ops.PutNamePort(replace(NAMES, netns=GONE)), errno.ENOENT),
         *ONE.made()[1:],
         no(change(ONE.host, master="nrnobody"), errno.ENODEV),
         up(ONE.inner),
@@ -245,7 +255,7 @@ def mentioned(steps: Iterable[Step]) -> Iterator[Object]:
         match step[0] if isinstance(step, tuple) else step:
             case ops.PinNamespace(thing) | ops.AddBridge(thing) | ops.AddAddress(thing) | ops.SetRoute(thing):
                 yield thing
-            case ops.SetSysctl(thing):
+            case ops.SetSysctl(thing) | ops.PutNamePort(thing):
                 yield thing
             case ops.AddVeth(host, inner):
                 yield from (host, inner)

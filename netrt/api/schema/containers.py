@@ -165,6 +165,8 @@ def container_json(state: State, container: Container) -> dict[str, Any]:
             "CapDrop": process.cap_drop,
             "ReadonlyRootfs": process.read_only,
             "Dns": process.dns,
+            "DnsSearch": process.dns_search,
+            "DnsOptions": process.dns_options,
             "ExtraHosts": process.extra_hosts,
             "LogConfig": {"Type": "json-file", "Config": {}},
         },

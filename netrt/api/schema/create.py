@@ -12,6 +12,7 @@ from netrt.api.schema.networks import EndpointBody, endpoint
 from netrt.errors import Invalid
 from netrt.launch.capabilities import capability_names
 from netrt.launch.extrahosts import parse_extra_host
+from netrt.launch.resolver import check_option, check_search
 from netrt.model.address import parse_ip
 from netrt.model.command import CreateContainer, Endpoint
 from netrt.model.container import ProcessSpec, Sandbox
@@ -38,6 +39,8 @@ class HostBody(Body, frozen=True, kw_only=True):
     cap_drop: list[str] | None = None
     readonly_rootfs: bool | None = None
     dns: list[str] | None = None
+    dns_search: list[str] | None = None
+    dns_options: list[str] | None = None
     extra_hosts: list[str] | None = None
 
 
@@ -148,6 +151,8 @@ def _process(body: ContainerBody, host: HostBody) -> ProcessSpec | None:
         read_only=bool(host.readonly_rootfs),
         auto_remove=bool(host.auto_remove),
         dns=tuple(str(parse_ip("resolver", text)) for text in host.dns or ()),
+        dns_search=tuple(check_search(text) for text in host.dns_search or ()),
+        dns_options=tuple(check_option(text) for text in host.dns_options or ()),
         extra_hosts=tuple(host.extra_hosts or ()),
     )
     capability_names(spec.cap_add, spec.cap_drop)

@@ -5,24 +5,20 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import dns.message
-import dns.query
-from dns.message import Message
 from msgspec.structs import replace
 
 from netrt.dns.difference import apply, chained, changes, seal
-from netrt.dns.zone import ADDRESS, PORT, Names, Upstream, View, Zone
+from netrt.dns.zone import PORT, Names, Upstream, View, Zone
 from netrt.paths import Paths
 from netrt.resolver.client import Resolver
 from netrt.resolver.messages import Taken
+from tests.asking import Asker
 from tests.host import Host
-from tests.traffic import PATIENT, Place
 
 PROGRAM = str(Path(sys.executable).with_name("netrt-dns"))
 
@@ -41,36 +37,10 @@ APP = Zone(
 BACK = Zone(network="n2", domain="back", ttl=5, hosts={"store": ("10.2.0.2",)})
 
 
-class Box(Place):
-    """A sandbox that asks."""
+class Box(Asker):
+    """A sandbox that asks where the server really listens."""
 
-    def socket(self, kind: int = socket.SOCK_DGRAM) -> socket.socket:
-        """One that is connected to the server."""
-        made = self.open(socket.AF_INET, kind)
-        made.settimeout(PATIENT)
-        made.connect((ADDRESS, PORT))
-        return made
-
-    def ask(
-        self, name: str | Message, rdtype: str = "A", *, tcp: bool = False, patience: float = PATIENT, **more: object
-    ) -> Message:
-        """The answer, which belongs to the question. Raises OSError where nobody is there, dns.exception.Timeout."""
-        message = dns.message.make_query(name, rdtype, **more) if isinstance(name, str) else name  # type: ignore[arg-type]
-        with self.socket(socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as asking:
-            asking.setblocking(False)
-            if tcp:
-                return dns.query.tcp(message, ADDRESS, timeout=patience, port=PORT, sock=asking)
-            asking.send(message.to_wire())
-            asking.settimeout(patience)
-            answer = dns.message.from_wire(asking.recv(65535), ignore_trailing=False)
-        assert message.is_response(answer)
-        return answer
-
-    def looked_up(self, name: str, rdtype: str = "A", **more: object) -> list[str]:
-        """The data of the answer, or in its place what is wrong with the question."""
-        answer = self.ask(name, rdtype, **more)  # type: ignore[arg-type]
-        code = answer.rcode()
-        return [str(record) for found in answer.answer for record in found] if code == 0 else [code.name]
+    port = PORT
 
 
 class Lab:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netrt.launch.resolver import host_resolv_conf, nameservers, resolv_conf
+from netrt.launch.resolver import Wishes, host_resolv_conf, nameservers, resolv_conf
 
 HOST = """\
 # a comment
@@ -41,9 +41,24 @@ def test_who_shares_the_hosts_network_keeps_its_loopback() -> None:
 
 
 def test_chosen_resolvers_stand_in_place_of_the_hosts() -> None:
-    text = resolv_conf(HOST, ["127.0.0.1", "2001:db8::1"])
+    text = resolv_conf(HOST, Wishes(servers=["127.0.0.1", "2001:db8::1"]))
     assert nameservers(text) == ["127.0.0.1", "2001:db8::1"]
     assert lines(text, "search") == ["search example.com corp.example"]
+
+
+def test_our_own_server_alone_is_asked_and_first_for_a_name_as_it_is() -> None:
+    text = resolv_conf(HOST, Wishes(servers=["192.0.2.9"]), server="127.0.0.11")
+    assert nameservers(text) == ["127.0.0.11"]
+    assert lines(text, "search") == ["search example.com corp.example"]
+    assert lines(text, "options") == ["options ndots:2 edns0"]
+    assert lines(resolv_conf("", server="127.0.0.11"), "options") == ["options ndots:0"]
+
+
+def test_chosen_domains_and_options_stand_in_place_of_the_hosts() -> None:
+    text = resolv_conf(HOST, Wishes(search=["a.example", "b"], options=["timeout:1", "rotate"]))
+    assert lines(text, "search") == ["search a.example b"]
+    assert lines(text, "options") == ["options timeout:1 rotate"]
+    assert lines(resolv_conf(HOST, Wishes(search=["."])), "search") == []
 
 
 def test_no_resolver_is_said_in_a_comment() -> None:
@@ -80,7 +95,7 @@ WORDS = st.sampled_from(
 
 @given(st.lists(st.one_of(WORDS, st.text(max_size=5))).map("".join), st.lists(st.text(max_size=8)), st.booleans())
 def test_whatever_the_host_has_becomes_a_proper_file(host: str, dns: list[str], shares: bool) -> None:
-    for line in resolv_conf(host, dns, shares_host=shares).splitlines():
+    for line in resolv_conf(host, Wishes(servers=dns, search=dns, options=dns), shares_host=shares).splitlines():
         assert line.isascii()
         assert line.split(" ")[0] in ("#", "nameserver", "search", "options")
         assert line.isprintable()

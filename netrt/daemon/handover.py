@@ -1,0 +1,142 @@
+"""Names handed over to netrt-dns: what a commit changes of them, at that moment, and all of them to one that has begun anew.
+
+Rule 1: who got an answer to a command can rely on its names, for they are served by then. Rule 2: names that go are gone before
+that to which they lead, and names that come, come after it. Rule 3: where netrt-dns is not there it is brought back first; where
+that is not possible the command stands without names, and they are handed over as soon as it is."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from netrt.compile.names import Resolving, compile_names, names_change
+from netrt.dns.difference import Change, apply
+from netrt.errors import Conflict, Unavailable
+from netrt.model.difference import difference
+from netrt.model.state import State
+from netrt.resolver.client import Resolver
+from netrt.resolver.messages import Taken
+
+PAUSE = 2.0
+"""Seconds after netrt-dns could not be brought back until that is tried again."""
+
+log = logging.getLogger("netrt.names")
+
+
+class Handover:
+    """Used from the engine's thread. `begin` brings netrt-dns back, or waits for who does, and raises Unavailable where it does
+    not come; `resolving` tells what names depend on beside the State, as it is now; `serves` is told the process that serves,
+    each time that it is another one."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        begin: Callable[[], object],
+        resolving: Callable[[], Resolving],
+        serves: Callable[[int], object] = lambda _: None,
+    ) -> None:
+        self._resolver = resolver
+        self._begin = begin
+        self._resolving = resolving
+        self._serves = serves
+        self._known = Resolving()
+        self._state = State()
+        self._names = compile_names(self._state, self._known)
+        self._pid = 0
+        self._later = 0.0
+
+    @property
+    def due(self) -> bool:
+        """Whether there are names that nobody serves."""
+        return bool(self._names.views) and not self._pid
+
+    def leaving(self, before: State, after: State) -> None:
+        """Withdraw the names of what is in `before` and not in `after`, for it is about to be taken down."""
+        gone, put = difference(before.attachments, after.attachments)
+        moved = [
+            k
+            for k, attachment in put
+            if k in before.attachments and before.attachments[k].addresses != attachment.addresses
+        ]
+        if not gone and not moved:
+            return
+        rest = after
+        if put or difference(before.containers, after.containers)[1]:
+            rest = before
+            for key in (*gone, *moved):
+                rest = rest.without_attachment(key)
+        self.settle(rest)
+
+    def settle(self, state: State) -> None:
+        """Have the names of this State served. What stands in the way is logged."""
+        known, change = self._resolving(), None
+        if known == self._known:
+            change = names_change(self._names, self._state, state, known)
+            self._names = apply(self._names, change)
+        else:
+            self._names = compile_names(state, known)
+        self._known, self._state = known, state
+        if not self._pid or change is None or change:
+            self._tell(change)
+
+    def again(self, ended: int = 0) -> None:
+        """Bring netrt-dns back where nobody serves, or where this was the process that served."""
+        if self._pid == ended:
+            self._forget()
+        if self.due:
+            self._tell(None)
+
+    def close(self) -> None:
+        """Names go on being served."""
+        self._resolver.close()
+
+    def _tell(self, change: Change | None) -> None:
+        try:
+            self._note(self._told(change))
+        except Unavailable as error:
+            self._forget()
+            log.error("names are not served: %s", error)
+
+    def _told(self, change: Change | None) -> Taken:
+        """By whoever is there, or by one that is brought back. Raises Unavailable."""
+        if self._pid and change is not None:
+            with contextlib.suppress(Conflict, Unavailable):
+                return self._resolver.change(change)
+        try:
+            return self._taken()
+        except Unavailable:
+            if not self._names.views:  # then nobody needs it
+                return Taken(mark="", version="")
+            if time.monotonic() < self._later:
+                raise
+        self._later = time.monotonic() + PAUSE
+        self._begin()
+        taken = self._taken()
+        self._later = 0.0
+        return taken
+
+    def _taken(self) -> Taken:
+        """Raises Unavailable; one that is there and does not answer is of no use, and is ended."""
+        pid = self._resolver.connect()
+        try:
+            taken = self._resolver.take(self._names)
+        except Unavailable:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            raise
+        if pid != self._pid:
+            self._pid = pid
+            self._serves(pid)
+        return taken
+
+    def _forget(self) -> None:
+        self._resolver.close()
+        self._pid = 0
+
+    def _note(self, taken: Taken) -> None:
+        for path, why in taken.errors.items():
+            log.warning("no names in %s: %s", path, why)
