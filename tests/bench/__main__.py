@@ -1,10 +1,9 @@
-"""`make bench`: what netrt costs, as ratios to the kernel floor measured in the same run, interleaved with it.
+"""`make bench`: what netrt costs, as ratios to the kernel floor, and for names to dnsmasq, measured in the same run, in turn.
 
 It is a host of its own (network and mount namespaces), ends what it starts, and writes bench/results.json."""
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import subprocess
@@ -13,28 +12,20 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from netrt.api.client import Client
+from tests.bench import names
 from tests.bench.floor import TABLE, Floor
+from tests.bench.table import Row, shown
 from tests.namespaces import own_namespaces
 from tests.waiting import wait_until
 
 NETWORKS = ("bench", "one", "two", "three", "four")
 REPEATS = 30
 WARM_UP = 5
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: a ratio, what it must not exceed (0: no limit set), and the two medians behind it in ms."""
-
-    what: str
-    ratio: float
-    limit: float
-    milliseconds: float
-    against: float
 
 
 def timed(action: Callable[[], object]) -> float:
@@ -113,15 +104,14 @@ class Bench:
 def bench() -> Iterator[Bench]:
     """A host with a running daemon, the network `bench`, and the floor's bridge and table."""
     with own_namespaces(), tempfile.TemporaryDirectory() as root:
-        subprocess.run(
-            ["ip", "netns", "add", "first"], check=True
-        )  # makes /run/netns a shared mount, before any pin is in it
+        # makes /run/netns a shared mount, before any pin is in it
+        subprocess.run(["ip", "netns", "add", "first"], check=True)
         for line in ("link set lo up", "link add floor0 type bridge", "addr add 10.250.0.1/16 dev floor0"):
             subprocess.run(["ip", *line.split()], check=True)
         subprocess.run(["ip", "link", "set", "floor0", "up"], check=True)
         subprocess.run(["nft", "-f", "-"], input=TABLE, text=True, check=True)
-        run = Path(root, "run")
         # like /run: on a disk's file system, inode numbers just freed are avoided by a linear search
+        run = Path(root, "run")
         run.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", run], check=True)
         os.environ["NETRT_ROOT"] = root
@@ -159,16 +149,10 @@ def rows(on: Bench) -> Iterator[Row]:
 
 
 def main() -> int:
+    tools = names.Tools.had()
     with bench() as on:
-        table = list(rows(on))
-    Path("bench").mkdir(exist_ok=True)
-    Path("bench/results.json").write_text(json.dumps([asdict(row) for row in table], indent=1) + "\n")
-    print(f"{'':34} {'ratio':>7} {'reach':>7} {'ms':>8} {'against':>8}")
-    for row in table:
-        reach = f"<= {row.limit}" if row.limit else ""
-        missed = "  missed" if row.limit and row.ratio > row.limit else ""
-        print(f"{row.what:34} {row.ratio:7.2f} {reach:>7} {row.milliseconds:8.2f} {row.against:8.2f}{missed}")
-    return any(row.limit and row.ratio > row.limit for row in table)
+        reached = shown(chain(rows(on), names.rows(tools)), "results.json")
+    return not reached
 
 
 if __name__ == "__main__":
