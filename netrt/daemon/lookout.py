@@ -1,4 +1,4 @@
-"""Sees that netrt-dns has ended, and that the host's files about resolvers have changed. On the event loop."""
+"""Sees that netrt-dns has ended, and that the host's files have changed that those of containers follow. On the event loop."""
 
 from __future__ import annotations
 
@@ -6,31 +6,27 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Sequence
 
 from netrt.daemon.handover import Handover
 from netrt.daemon.publisher import Publisher
 from netrt.engine.engine import Engine
 from netrt.errors import Unavailable
-from netrt.launch.resolver import HOST_FILE, SYSTEMD_FILE
+from netrt.launch.files import HostFiles
 
 EVERY = 1.0
 """Seconds between two looks at the files, and between two attempts to bring netrt-dns back."""
 
 log = logging.getLogger("netrt.lookout")
 
-Stamp = tuple[int, int, int] | None
-
 
 class Lookout:
     """Looks from `begin` to `close`."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, watched: Sequence[str] = (HOST_FILE, SYSTEMD_FILE)) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._watched = watched
         self._process = -1
         self._next: asyncio.TimerHandle | None = None
-        self._seen: list[Stamp] = self._stamps()
+        self._seen = HostFiles.read()
         self._parts: tuple[Engine, Publisher, Handover]
 
     def begin(self, engine: Engine, publisher: Publisher, handover: Handover) -> None:
@@ -74,22 +70,10 @@ class Lookout:
 
     def _look(self) -> None:
         engine, publisher, handover = self._parts
-        before, self._seen = self._seen, self._stamps()
+        before, self._seen = self._seen, HostFiles.read()
         with contextlib.suppress(Unavailable):  # we are stopping
-            if self._seen != before:
+            if self._seen is not before:
                 engine.publish(publisher.again)
             elif handover.due:
                 engine.publish(lambda _: handover.again())
         self._next = self._loop.call_later(EVERY, self._look)
-
-    def _stamps(self) -> list[Stamp]:
-        return [_stamp(path) for path in self._watched]
-
-
-def _stamp(path: str) -> Stamp:
-    """What is another one when the file is."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size

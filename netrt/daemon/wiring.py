@@ -31,7 +31,8 @@ from netrt.errors import Unavailable
 from netrt.kernel import glance
 from netrt.kernel.kernel import LinuxKernel
 from netrt.kernel.netns import identify
-from netrt.launch.resolver import host_resolv_conf, nameservers
+from netrt.launch.files import HostFiles
+from netrt.launch.resolver import nameservers
 from netrt.model.container import Sandbox
 from netrt.model.state import State
 from netrt.paths import Paths
@@ -55,7 +56,7 @@ def adopt(path: str) -> Sandbox:
 
 def resolving(config: Config) -> Resolving:
     """What names depend on beside the State, as it is now."""
-    return Resolving(ttl=config.dns.ttl, upstreams=host_upstreams(nameservers(host_resolv_conf())))
+    return Resolving(ttl=config.dns.ttl, upstreams=host_upstreams(nameservers(HostFiles.read().resolvers)))
 
 
 RESOLVER_WITHIN = 10.0

@@ -89,7 +89,7 @@ class Desk:
     handover: Handover
     engine: Engine
     begun: list[str] = field(default_factory=list)
-    resolving: Resolving = Resolving()
+    resolving: Resolving = field(default_factory=Resolving)
     comes_back: bool = True
 
     def do(self, command: Command) -> State:
@@ -106,14 +106,16 @@ class Desk:
 def desk(tmp_path: object) -> Iterator[Desk]:
     resolver = FakeResolver()
     kernel = Watching(resolver)
-    handover = Handover(resolver, lambda: made.begin(), lambda: made.resolving)  # type: ignore[arg-type]
+    handover = Handover(resolver, lambda: made.begin(), lambda: made.resolving)  # type: ignore[arg-type] # noqa: PLW0108
     publisher = Publisher(Paths.under(str(tmp_path)), lambda *_: None, handover)
     made = Desk(resolver, kernel, handover, Engine(kernel, MemoryStore(initial_state()), publisher, DEFAULT))
     made.engine.start()
     with closing(made.engine):
         made.do(CreateNetwork(id=NET, name="app"))
         for container_id, name in ((WEB, "web"), (DB, "db")):
-            made.do(CreateContainer(id=container_id, name=name, network_mode="app", endpoints=(Endpoint(network="app"),)))
+            made.do(
+                CreateContainer(id=container_id, name=name, network_mode="app", endpoints=(Endpoint(network="app"),))
+            )
         yield made
 
 
