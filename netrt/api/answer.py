@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 
 from netrt.api.hub import Hub
+from netrt.api.probes import Probes
 from netrt.api.schema.query import flag
 from netrt.cni.attached import Seen
 from netrt.compile.names import Resolving
@@ -44,7 +45,8 @@ class Glance(Protocol):
 class Api:
     """`adopt` makes a Sandbox of a path (Invalid if it leads to no network namespace); `glance` looks at single links;
     `publish_address` is the host address of ports that name none; `resolving` tells what names depend on beside the State, as it
-    is now; `clock` gives nanoseconds since the epoch; `starting` are ids whose start is on its way."""
+    is now; `clock` gives nanoseconds since the epoch; `starting` are ids whose start is on its
+    way; `probes` what checks of health said last, by id."""
 
     engine: Engine
     hub: Hub
@@ -55,6 +57,7 @@ class Api:
     resolving: Callable[[], Resolving] = Resolving
     clock: Callable[[], int] = time.time_ns
     starting: set[str] = field(default_factory=set)
+    probes: dict[str, Probes] = field(default_factory=dict)
 
     async def compare(self, about: Touched) -> tuple[str, ...]:
         """What of these networks and containers is not as it should be. Raises NetrtError."""

@@ -160,6 +160,7 @@ class Client:
         dns_search: Sequence[str] = (),
         dns_options: Sequence[str] = (),
         extra_hosts: Sequence[str] = (),
+        health: Mapping[str, Any] = NOTHING,
         netns: str = "",
         pid: int = 0,
         dry_run: bool = False,
@@ -167,6 +168,7 @@ class Client:
         """Make a container without starting it, and return its id.
 
         `networks` are attached in their order; none means the default network; "none", "host" and "container:NAME" are known.
+        `health` is how it is checked, as Docker's `Healthcheck`: `{"Test": ["CMD-SHELL", "true"], "Interval": 1_000_000_000}`.
         `ports` are as for `-p` ("127.0.0.1:8080:80/udp"). Without a `command` it is a network namespace for others to use, and
         `netns` (a path) or `pid` adopt one that is there.
         """
@@ -179,6 +181,7 @@ class Client:
             "Env": [f"{key}={value}" for key, value in env.items()],
             "Labels": dict(labels),
             "WorkingDir": cwd,
+            "Healthcheck": dict(health) or None,
             "HostConfig": {
                 "NetworkMode": first,
                 "AutoRemove": auto_remove,
@@ -196,7 +199,7 @@ class Client:
         return self._change("POST", "/containers/create", {"name": name} if name else {}, body, dry_run=dry_run)
 
     def containers(self, filters: Mapping[str, Sequence[str]] | None = None, *, every: bool = False) -> list[Json]:
-        """The containers that run, or with `every` all; filters: name, id, label, status, network."""
+        """The containers that run, or with `every` all; filters: name, id, label, status, network, health."""
         return self._list("/containers/json", {**_filters(filters), **_flags(all=every)})
 
     def container(self, name: str) -> Json:

@@ -130,6 +130,14 @@ CONTAINER_OPTIONS = (
     click.option(
         "--dns-option", "--dns-opt", "dns_options", **TEXTS, metavar="OPTION", help="option of resolv.conf(5)"
     ),
+    click.option("--health-cmd", default="", metavar="LINE", help="healthy while this shell line succeeds inside"),
+    click.option("--health-port", default="", metavar="PORT", help="healthy while connections are taken at this port"),
+    click.option("--health-interval", default="", metavar="DURATION", help="time between two checks [30s]"),
+    click.option("--health-timeout", default="", metavar="DURATION", help="time that a check may take [30s]"),
+    click.option("--health-retries", type=int, metavar="N", help="failures in a row that make it unhealthy [3]"),
+    click.option("--health-start-period", default="", metavar="DURATION", help="time whose failures do not count [0s]"),
+    click.option("--health-start-interval", default="", metavar="DURATION", help="time between checks until then [5s]"),
+    click.option("--no-healthcheck", is_flag=True, help="accepted: nothing is checked unless asked for"),
     click.option("--add-host", "extra_hosts", **TEXTS, metavar="NAME:ADDRESS", help="one more line of /etc/hosts"),
 )
 RUN_CONTEXT = {"help_option_names": ["--help"], "allow_interspersed_args": False}

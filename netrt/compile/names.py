@@ -20,6 +20,7 @@ from netrt.dns.zone import Names, Service, Upstream, View, Zone
 from netrt.model.address import family, host_of
 from netrt.model.container import HOST_SANDBOX, Attachment, Container
 from netrt.model.difference import difference
+from netrt.model.health import Health
 from netrt.model.names import short_id
 from netrt.model.network import Mode, Network
 from netrt.model.state import State
@@ -51,7 +52,7 @@ def has_names(network: Network) -> bool:
 
 def answers_for_aliases(container: Container) -> bool:
     """Whether it takes its share of what it does together with others."""
-    return True
+    return container.state.health in (Health.UNKNOWN, Health.HEALTHY)
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from netrt.api.server import serve
 from netrt.compile.names import Resolving, host_upstreams
 from netrt.daemon.config import Config
 from netrt.daemon.handover import Handover
+from netrt.daemon.health import Checks
 from netrt.daemon.lookout import Lookout
 from netrt.daemon.publisher import Publisher
 from netrt.daemon.sockets import check_path, group_number, inherited, listening
@@ -113,9 +114,13 @@ async def running(paths: Paths, config: Config, *, resolver_unit: str = "") -> A
     watch = Watch(api)
     hub.watch(watch.committed)
     watch.begin(engine.state)
+    checks = Checks(api)
+    hub.watch(checks.committed)
+    checks.committed(State(), engine.state)
     try:
         yield api
     finally:
+        checks.close()
         watch.close()
         lookout.close()
         await asyncio.to_thread(engine.close)

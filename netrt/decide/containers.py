@@ -18,9 +18,10 @@ from netrt.decide.networks import network_name, with_default_network
 from netrt.decide.ports import check_free, resolve_ports
 from netrt.errors import Exists, InUse, Invalid
 from netrt.ipam.pools import Pools
-from netrt.model.command import CreateContainer, Endpoint, NoteProcess, Reclaim, RemoveContainer, Rename
+from netrt.model.command import CreateContainer, Endpoint, NoteHealth, NoteProcess, Reclaim, RemoveContainer, Rename
 from netrt.model.container import HOST_SANDBOX, Container, Sandbox
 from netrt.model.decision import Decision, Event, Touched
+from netrt.model.health import Health
 from netrt.model.names import check_name, short_id
 from netrt.model.network import DEFAULT_NETWORK, Mode, Network
 from netrt.model.port import PortMapping
@@ -214,7 +215,9 @@ def note_process(state: State, command: NoteProcess, facts: HostFacts, now: int)
     Raises NotFound; InUse or Conflict where a port was given to another meanwhile.
     """
     before = find_container(state, command.container)
-    after = replace(before, state=command.state)
+    checked = command.state.running and before.process is not None and before.process.health is not None
+    noted = replace(command.state, health=Health.STARTING) if checked else command.state
+    after = replace(before, state=noted)
     moved = before.held_ports != after.held_ports
     if moved:
         check_free(state, after, facts)
@@ -224,6 +227,16 @@ def note_process(state: State, command: NoteProcess, facts: HostFacts, now: int)
         events=tuple(process_events(before.state, after, now)),
         id=after.id,
     )
+
+
+def note_health(state: State, command: NoteHealth, now: int) -> Decision:
+    """What is known of a process that has ended meanwhile, or is known already, changes nothing. Raises NotFound."""
+    before = find_container(state, command.container)
+    if before.state.pid != command.pid or before.state.health is command.health:
+        return Decision(state=state, id=before.id)
+    after = replace(before, state=replace(before.state, health=command.health))
+    event = container_event(f"health_status: {command.health}", after, now)
+    return Decision(state=state.with_container(after), events=(event,), id=after.id)
 
 
 def rename(state: State, command: Rename, now: int) -> Decision:

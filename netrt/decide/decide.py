@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from netrt.dataplane.facts import HostFacts
-from netrt.decide.containers import create_container, note_process, reclaim, remove_container, rename
+from netrt.decide.containers import create_container, note_health, note_process, reclaim, remove_container, rename
 from netrt.decide.endpoints import connect, disconnect
 from netrt.decide.networks import create_network, prune_networks, remove_network
 from netrt.decide.plugged import adjust, attach_plugged, collect, detach_plugged
@@ -20,6 +20,7 @@ from netrt.model.command import (
     CreateNetwork,
     Detach,
     Disconnect,
+    NoteHealth,
     NoteProcess,
     PruneNetworks,
     Reclaim,
@@ -53,6 +54,8 @@ def decide(state: State, command: Command, facts: HostFacts, now: int, pools: Po
             return disconnect(state, command, now)
         case NoteProcess():
             return note_process(state, command, facts, now)
+        case NoteHealth():
+            return note_health(state, command, now)
         case Rename():
             return rename(state, command, now)
         case Reclaim():

@@ -26,7 +26,8 @@ def network_event(action: str, network: Network, now: int, container_id: str = "
 
 
 def container_event(action: str, container: Container, now: int, **more: str) -> Event:
-    """`create`, `destroy`, `start`, `die` (with `exitCode`) or `rename` (with `oldName`) of a container, with its labels."""
+    """`create`, `destroy`, `start`, `die` (with `exitCode`), `health_status: …` or `rename` (with `oldName`) of a
+    container, with its labels."""
     attributes = {**container.labels, "name": container.name, **more}
     return Event(type="container", action=action, id=container.id, time=now, attributes=attributes)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from netrt.model.container import ProcessSpec, ProcessState, Sandbox
+from netrt.model.health import Health
 from netrt.model.network import Ingress, Mode, Subnet
 from netrt.model.plugged import Bandwidth, Plugged, Tuning, Way
 from netrt.model.port import PortMapping
@@ -121,6 +122,15 @@ class NoteProcess:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoteHealth:
+    """Record what checks say of a container, whose process is `pid`."""
+
+    container: str
+    pid: int
+    health: Health
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rename:
     """Give a container another name."""
 
@@ -230,6 +240,7 @@ Command = (
     | Connect
     | Disconnect
     | NoteProcess
+    | NoteHealth
     | Rename
     | Reclaim
     | Attach

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from netrt.model.address import family
+from netrt.model.health import Health, HealthCheck
 from netrt.model.names import check_hostname, check_label, check_name
 from netrt.model.plugged import Bandwidth, Plugged, Tuning, Way
 from netrt.model.port import PortMapping
@@ -44,6 +45,7 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()
+    health: HealthCheck | None = None
 
 
 class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +58,7 @@ class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
     finished: str = ""
     exit_code: int = 0
     error: str = ""
+    health: Health = Health.UNKNOWN
 
     @property
     def running(self) -> bool:

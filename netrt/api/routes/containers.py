@@ -12,6 +12,7 @@ from netrt.api.names import generated_name
 from netrt.api.routes.processes import end_process
 from netrt.api.schema import containers as shapes
 from netrt.api.schema.create import adopted_path, create_container, decode_container
+from netrt.api.schema.health import health_json
 from netrt.api.schema.query import filters, flag, number
 from netrt.decide.lookup import find_container
 from netrt.errors import Invalid, NotFound
@@ -28,7 +29,8 @@ async def list_containers(api: Api, request: web.Request) -> web.Response:
 
 async def inspect_container(api: Api, request: web.Request) -> web.Response:
     state = api.engine.state
-    return answer(shapes.container_json(state, find_container(state, request.match_info["ref"])))
+    container = find_container(state, request.match_info["ref"])
+    return answer(shapes.container_json(state, container, health_json(container, api.probes.get(container.id))))
 
 
 async def create(api: Api, request: web.Request) -> web.Response:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from netrt.api.schema.ages import age
+from netrt.api.schema.health import SHORT, check_json
 from netrt.api.schema.networks import IFNAME, endpoint_id
 from netrt.api.schema.query import SECOND, Filters, matches_labels, matches_text, nanoseconds
 from netrt.compile.names import has_names, names_on
@@ -22,7 +23,7 @@ from netrt.model.container import Attachment, Container, ProcessSpec
 from netrt.model.port import PortMapping
 from netrt.model.state import State
 
-LIST_FILTERS = ("name", "id", "label", "status", "network")
+LIST_FILTERS = ("name", "id", "label", "status", "network", "health")
 STATUSES = ("created", "running", "exited")
 NEVER = "0001-01-01T00:00:00Z"
 NO_ENDPOINT: Mapping[str, Any] = {
@@ -71,6 +72,7 @@ def _matches(state: State, container: Container, asked: Filters) -> bool:
         "id": lambda ids: any(container.id.startswith(wanted) for wanted in ids),
         "label": lambda labels: matches_labels(labels, container.labels),
         "status": lambda statuses: status(container) in statuses,
+        "health": lambda wanted: (container.state.health or "none") in wanted,
         "network": lambda networks: any(_is_on(state, container, wanted) for wanted in networks),
     }
     return all(tests[name](values) for name, values in asked.items())
@@ -106,7 +108,7 @@ def _status_text(container: Container, now: int) -> str:
         case "created":
             return "Created"
         case "running":
-            return f"Up {age(container.state.started or container.created, now)}"
+            return f"Up {age(container.state.started or container.created, now)}{SHORT[container.state.health]}"
         case _:
             return f"Exited ({container.state.exit_code}) {age(container.state.finished, now)} ago"
 
@@ -130,15 +132,15 @@ def _summary_ports(mapping: PortMapping) -> Iterator[dict[str, Any]]:
 # GET /containers/{ref}/json
 
 
-def container_json(state: State, container: Container) -> dict[str, Any]:
-    """A container as `docker inspect` shows it."""
+def container_json(state: State, container: Container, health: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A container as `docker inspect` shows it; `health` is its `State.Health`."""
     process = container.process or ProcessSpec(command=())
     return {
         "Id": container.id,
         "Created": container.created,
         "Path": "".join(process.command[:1]),
         "Args": process.command[1:],
-        "State": _state_json(container),
+        "State": {**_state_json(container), **({"Health": health} if health else {})},
         "Image": "",
         "Name": f"/{container.name}",
         "RestartCount": 0,
@@ -156,6 +158,7 @@ def container_json(state: State, container: Container) -> dict[str, Any]:
             "WorkingDir": process.cwd,
             "Entrypoint": None,
             "Labels": container.labels,
+            **({"Healthcheck": check_json(process.health)} if process.health else {}),
         },
         "HostConfig": {
             "NetworkMode": container.network_mode,

@@ -16,6 +16,7 @@ from netrt.launch.resolver import check_option, check_search
 from netrt.model.address import parse_ip
 from netrt.model.command import CreateContainer, Endpoint
 from netrt.model.container import ProcessSpec, Sandbox
+from netrt.model.health import HealthCheck
 from netrt.model.port import PortMapping, parse_port
 
 _CAPABILITY = re.compile(r"[A-Z_]{1,40}\Z")
@@ -44,6 +45,17 @@ class HostBody(Body, frozen=True, kw_only=True):
     extra_hosts: list[str] | None = None
 
 
+class HealthBody(Body, frozen=True, kw_only=True):
+    """Healthcheck. Its `Test` may also be `["PORT", "80"]`. Times are in nanoseconds; 0 or none is the default."""
+
+    test: list[str] | None = None
+    interval: int | None = None
+    timeout: int | None = None
+    retries: int | None = None
+    start_period: int | None = None
+    start_interval: int | None = None
+
+
 class NetworkingBody(Body, frozen=True, kw_only=True):
     """NetworkingConfig."""
 
@@ -67,6 +79,7 @@ class ContainerBody(Body, frozen=True, kw_only=True):
     env: list[str] | None = None
     labels: dict[str, str] | None = None
     working_dir: str | None = None
+    healthcheck: HealthBody | None = None
     host_config: HostBody | None = None
     networking_config: NetworkingBody | None = None
     netrt: NetrtBody | None = None
@@ -154,11 +167,19 @@ def _process(body: ContainerBody, host: HostBody) -> ProcessSpec | None:
         dns_search=tuple(check_search(text) for text in host.dns_search or ()),
         dns_options=tuple(check_option(text) for text in host.dns_options or ()),
         extra_hosts=tuple(host.extra_hosts or ()),
+        health=_health(body.healthcheck),
     )
     capability_names(spec.cap_add, spec.cap_drop)
     for text in spec.extra_hosts:
         parse_extra_host(text)
     return spec
+
+
+def _health(asked: HealthBody | None) -> HealthCheck | None:
+    if asked is None or not asked.test or asked.test == ["NONE"]:
+        return None
+    said = {name: getattr(asked, name) for name in ("interval", "timeout", "retries", "start_period", "start_interval")}
+    return HealthCheck(test=tuple(asked.test), **{name: value for name, value in said.items() if value})
 
 
 def _words(value: str | list[str] | None) -> tuple[str, ...]:
