@@ -4,16 +4,16 @@ anything is sent; all of these raise Invalid."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from netrt.api.client import Endpoint
+from netrt.cli.health import HEALTH_OPTIONS, health_wish
 from netrt.errors import Invalid
 from netrt.launch.capabilities import capability_names
 from netrt.launch.extrahosts import parse_extra_host
 from netrt.launch.resolver import check_option, check_search
 from netrt.model.address import check_mac, parse_ip, parse_network
-from netrt.model.health import HealthCheck, parse_duration
 from netrt.model.names import check_hostname, check_label, check_name
 from netrt.model.network import DEFAULT_NETWORK, Mode, Subnet, bridge_options
 from netrt.model.port import parse_port
@@ -219,15 +219,11 @@ def container_wishes(
     dns_search: Sequence[str],
     dns_options: Sequence[str],
     extra_hosts: Sequence[str],
-    health_cmd: str,
-    health_port: str,
-    health_retries: int | None,
-    no_healthcheck: bool,
     netns: str = "",
     **more: Any,
 ) -> dict[str, Any]:
     """The arguments of `Client.create_container`, from those of `options.container_options`; `more` are those that it has too."""
-    times = {name: more.pop(f"health_{name}") for name in ("interval", "timeout", "start_period", "start_interval")}
+    health = health_wish({name: more.pop(name) for name in HEALTH_OPTIONS}, runs=bool(command))
     wishes = {"address4": address4, "address6": address6, "mac": mac, "aliases": tuple(aliases)}
     attached = attachments(networks, wishes)
     _check_ports(ports, next(iter(attached), DEFAULT_NETWORK))
@@ -256,30 +252,10 @@ def container_wishes(
         "dns_search": [check_search(domain) for domain in dns_search],
         "dns_options": [check_option(option) for option in dns_options],
         "extra_hosts": list(extra_hosts),
-        "health": _health(health_cmd, health_port, health_retries, times, wanted=bool(command) and not no_healthcheck),
+        "health": health,
         "netns": os.path.abspath(netns) if netns else "",
         **more,
     }
-
-
-def _health(line: str, port: str, retries: int | None, times: Mapping[str, str], *, wanted: bool) -> dict[str, Any]:
-    """`Healthcheck` as the API has it."""
-    said = {name: text for name, text in times.items() if text}
-    if not line and not port:
-        if said or retries is not None:
-            raise Invalid("what is to be checked is missing", hint="give --health-cmd or --health-port")
-        return {}
-    if line and port:
-        raise Invalid("--health-cmd and --health-port are two ways to check", hint="give one of them")
-    if not wanted:
-        raise Invalid("health is checked of what runs", hint="give a command, and not --no-healthcheck")
-    found: dict[str, Any] = {name: parse_duration(f"health {name}", text) for name, text in said.items()}
-    if retries is not None:
-        found["retries"] = retries
-    check = HealthCheck(test=("CMD-SHELL", line) if line else ("PORT", port), **found)
-    keys = {"interval": "Interval", "timeout": "Timeout", "retries": "Retries"}
-    keys |= {"start_period": "StartPeriod", "start_interval": "StartInterval"}
-    return {"Test": list(check.test), **{keys[name]: value for name, value in found.items()}}
 
 
 def _check_ports(ports: Sequence[str], mode: str) -> None:
