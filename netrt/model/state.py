@@ -289,7 +289,7 @@ def state_of(
 
 
 def check_invariants(state: State) -> None:
-    """What holds for every State; AssertionError names what does not. For tests, and after loading from a store."""
+    """What holds for every State, its indexes included; AssertionError names what does not. For tests."""
     rebuilt = state_of(
         tuple(state.networks.values()),
         tuple(state.containers.values()),
@@ -303,6 +303,12 @@ def check_invariants(state: State) -> None:
     for book, ledger in state.ledgers.items():
         assert list(ledger.resting) == list(rebuilt.ledgers[book].resting), f"the order of {book} is out of step"
     assert {b: frozenset(h) for b, h in state.ports.items()} == {b: frozenset(h) for b, h in rebuilt.ports.items()}
+    check_rows(state)
+
+
+def check_rows(state: State) -> None:
+    """What holds for the networks, containers and attachments of every State, its indexes being right; AssertionError names what
+    does not. For what was loaded."""
     assert len(state.network_names) == len(state.networks), "two networks of one name"
     assert len(state.container_names) == len(state.containers), "two containers of one name"
     assert len(state.links) == len(state.attachments), "two attachments of one link"

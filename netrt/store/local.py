@@ -19,7 +19,7 @@ import msgspec
 from netrt.errors import Unavailable
 from netrt.model.state import State
 from netrt.store.copy import Copy
-from netrt.store.rows import COMMIT, KEYS, Change, Contradiction, Row, change, state_from, whole
+from netrt.store.rows import COMMIT, KEYS, Change, Contradiction, Row, Rows, change, rows_of, state_from, whole
 
 MIGRATIONS = (
     """
@@ -76,6 +76,8 @@ class LocalStore:
         self._copy = copy
         self._patience = patience
         self._settings: dict[str, str] = {}
+        self._state: State | None = None
+        """The State as last saved, once it is known."""
         self._db: sqlite3.Connection | None = self._opened()
 
     def _opened(self) -> sqlite3.Connection:
@@ -114,12 +116,12 @@ class LocalStore:
 
     def load(self) -> State:
         """The State as last saved. Raises Unavailable; Damaged also where rows contradict each other."""
-        with self._clear_errors():
-            put = {table: self._rows(table) for table in KEYS}
-        try:
-            return state_from(Change(settings=self._settings, put=put, whole=True))
-        except Contradiction as error:
-            raise self._damaged(str(error)) from error
+        if self._state is None:
+            try:
+                self._state = state_from(self.rows())
+            except Contradiction as error:
+                raise self._damaged(str(error)) from error
+        return self._state
 
     def save(self, before: State, after: State) -> None:
         """Write the difference in one transaction. Raises Unavailable, and then nothing was written. A file that is found damaged
@@ -130,6 +132,7 @@ class LocalStore:
         except Damaged as damage:
             log.error("%s; it is put aside (%s), and written anew", damage.message, ASIDE)
             self._renew(whole(after, {**self._settings, **step.settings}))
+        self._state = after
         self._committed(step, lambda: whole(after, self._settings))
 
     def close(self) -> None:
@@ -150,6 +153,15 @@ class LocalStore:
         """What is kept beside the State."""
         return self._settings
 
+    def rows(self) -> Rows:
+        """What stands in the file. Raises Unavailable; Damaged also where it cannot be read."""
+        with self._clear_errors():
+            put = {table: self._rows(table) for table in KEYS}
+        try:
+            return rows_of(Change(settings=self._settings, put=put, whole=True))
+        except Contradiction as error:
+            raise self._damaged(str(error)) from error
+
     def once(self, key: str, make: Callable[[], str]) -> str:
         """The text kept under `key`; made and kept on the first call. Raises Unavailable."""
         if key not in self._settings:
@@ -162,6 +174,7 @@ class LocalStore:
         """Write all of a State into an empty file. Raises Unavailable."""
         self._commit(self._connection, everything, durable=True)
         self._settings = dict(everything.settings)
+        self._state = None
 
     # inside
 

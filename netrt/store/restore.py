@@ -6,14 +6,12 @@ there is no copy, a damaged database is refused; one that is not there at all, a
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping
 
-from netrt.model.state import State
 from netrt.store.copy import Copy, Found, read
 from netrt.store.local import Damaged, LocalStore, put_aside
-from netrt.store.rows import ORDER, Contradiction, state_from, whole
+from netrt.store.rows import ORDER, Contradiction, rows_of, state_from, whole
 
 COPY = ".copy"
 """What the copy's name has behind that of the database."""
@@ -22,49 +20,55 @@ COPY = ".copy"
 def open_store(path: str) -> tuple[LocalStore, str]:
     """The store at `path`; and in words what was wrong with it, from what it was restored, and what is lost: none where it was as
     it should be. Raises Unavailable, Damaged where it cannot be restored."""
-    there, copy, found = os.path.exists(path), Copy(f"{path}{COPY}"), read(f"{path}{COPY}")
-    copied, words = _state(found), ""
+    there, copy, found, words = os.path.exists(path), Copy(f"{path}{COPY}"), read(f"{path}{COPY}"), ""
     try:
-        store, state = _loaded(path, copy, found, copied)
+        store = _loaded(path, copy, found)
     except Damaged as damage:
-        if found is None or copied is None:
+        if found is None or not _sound(found):
             raise
         put_aside(path)
-        store, state = LocalStore(path, copy=copy), copied
+        store = LocalStore(path, copy=copy)
         store.fill(found.held)
         problem = damage.message if there else f"database {path} is missing"
         words = f"{problem}; restored from {path}{COPY} as of commit {store.number}: {_lost(found)}"
-    copy.begin(whole(state, store.settings))
+    copy.begin(whole(store.load(), store.settings))
     return store, words
 
 
-def _loaded(path: str, copy: Copy, found: Found | None, copied: State | None) -> tuple[LocalStore, State]:
-    """The store and what it holds. Raises Unavailable; Damaged also where the copy proves that it is not what was written."""
+def _loaded(path: str, copy: Copy, found: Found | None) -> LocalStore:
+    """The store, its State loaded. Raises Unavailable; Damaged also where the copy proves that it is not what was written."""
     store = LocalStore(path, copy=copy)
     try:
-        state = store.load()
-        problem = _problem(store, state, found, copied) if found and copied is not None else ""
+        store.load()
+        problem = _problem(store, found) if found else ""
         if problem:
             raise Damaged(f"database {path} {problem}")
     except BaseException:
         store.close()
         raise
-    return store, state
+    return store
 
 
-def _state(found: Found | None) -> State | None:
-    with contextlib.suppress(Contradiction):
-        return state_from(found.held) if found else None
-    return None
+def _sound(found: Found) -> bool:
+    """Whether what a copy holds is a State."""
+    try:
+        state_from(rows_of(found.held))
+    except Contradiction:
+        return False
+    return True
 
 
-def _problem(store: LocalStore, held: State, found: Found, copied: State) -> str:
+def _problem(store: LocalStore, found: Found) -> str:
     """What shows that a database which can be read is not what was last written."""
     if found.held.number < store.number:
         return ""
     if found.held.number > store.number:
-        return f"lacks what came after commit {store.number}"
-    if (held, _beside(store.settings)) == (copied, _beside(found.held.settings)):
+        return f"lacks what came after commit {store.number}" if _sound(found) else ""
+    try:
+        copied = rows_of(found.held)
+    except Contradiction:
+        return ""
+    if (store.rows(), _beside(store.settings)) == (copied, _beside(found.held.settings)) or not _sound(found):
         return ""
     return "is damaged: it differs from its copy"
 

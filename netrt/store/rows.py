@@ -13,7 +13,7 @@ from netrt.errors import NetrtError
 from netrt.model.container import Attachment, Container, Released
 from netrt.model.difference import difference
 from netrt.model.network import Network
-from netrt.model.state import State, check_invariants, state_of
+from netrt.model.state import State, check_rows, state_of
 
 KEYS = {
     "network": ("id",),
@@ -85,13 +85,34 @@ def added(changes: Iterable[Change]) -> Change:
     return Change(settings=settings, put={table: list(held.items()) for table, held in rows.items()}, whole=True)
 
 
-def state_from(held: Change) -> State:
-    """The State of all rows there are. Raises Contradiction."""
-    networks, containers = _values(held, "network", Network), _values(held, "container", Container)
-    attachments, released = _values(held, "attachment", Attachment), _values(held, "released", Released)
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """All rows there are, as values by key, and `State.order`."""
+
+    networks: Mapping[Key, Network]
+    containers: Mapping[Key, Container]
+    attachments: Mapping[Key, Attachment]
+    released: Mapping[Key, Released]
+    order: int
+
+
+def rows_of(held: Change) -> Rows:
+    """The rows of a change that is whole. Raises Contradiction."""
+    return Rows(
+        networks=_values(held, "network", Network),
+        containers=_values(held, "container", Container),
+        attachments=_values(held, "attachment", Attachment),
+        released=_values(held, "released", Released),
+        order=int(held.settings.get(ORDER, 1)),
+    )
+
+
+def state_from(rows: Rows) -> State:
+    """The State that these rows are. Raises Contradiction."""
+    networks, containers = tuple(rows.networks.values()), tuple(rows.containers.values())
+    attachments, released = tuple(rows.attachments.values()), tuple(rows.released.values())
     try:
-        state = state_of(networks, containers, attachments, released, int(held.settings.get(ORDER, 1)))
-        check_invariants(state)
+        state = state_of(networks, containers, attachments, released, rows.order)
+        check_rows(state)
     except AssertionError as error:
         raise Contradiction(f"contradicts itself: {error}") from error
     except (LookupError, StopIteration, ValueError) as error:
@@ -99,14 +120,14 @@ def state_from(held: Change) -> State:
     return state
 
 
-def _values(held: Change, table: str, kind: type[T]) -> tuple[T, ...]:
-    decoder, values = msgspec.json.Decoder(kind), []
+def _values(held: Change, table: str, kind: type[T]) -> Mapping[Key, T]:
+    decoder, values = msgspec.json.Decoder(kind), {}
     for key, body in held.put.get(table, ()):
         try:
-            values.append(decoder.decode(body))
+            values[key] = decoder.decode(body)
         except (msgspec.MsgspecError, NetrtError) as error:
             raise Contradiction(f"is damaged: {table} {' '.join(key)}: {error}") from error
-    return tuple(values)
+    return values
 
 
 def _key(key: Any) -> Key:
