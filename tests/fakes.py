@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from netrt.dataplane.facts import HostFacts, Listener
 from netrt.dataplane.hoststate import HostState
-from netrt.dataplane.objects import HOST, Address, Element, Link, Object, Pin, Route, Skeleton
+from netrt.dataplane.objects import HOST, STACKED, Address, Element, Link, Neighbor, Object, Pin, Route, Skeleton
 from netrt.dataplane.ops import Op
 from netrt.dataplane.scope import Scope
 from netrt.dataplane.step import step
@@ -34,7 +34,9 @@ class FakeKernel:
         self.closed = False
         self.lived_in: frozenset[int] = frozenset()
 
-    def facts(self, *, listeners: Collection[str] = (), fresh: bool = False) -> HostFacts:
+    def facts(
+        self, *, listeners: Collection[str] = (), fresh: bool = False, parents: Collection[str] = ()
+    ) -> HostFacts:
         return replace(
             self.known, listeners=tuple(listener for listener in self.listening if listener.protocol in listeners)
         )
@@ -105,7 +107,9 @@ def _in_scope(thing: Object, scope: Scope) -> bool:
         return True
     if isinstance(thing, Route) and thing.netns in scope.sandboxes:
         return True
-    if isinstance(thing, Link | Address | Route):
+    if isinstance(thing, Link) and thing.kind in STACKED and thing.netns in scope.sandboxes:
+        return scope.everything
+    if isinstance(thing, Link | Address | Route | Neighbor):
         return scope.everything and thing.netns == HOST
     return scope.everything and isinstance(thing, Pin | Element | Skeleton)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from netrt.dataplane.facts import HostFacts, Listener
+from netrt.dataplane.facts import HostFacts, Listener, Parent
 from netrt.decide.decide import decide
 from netrt.decide.networks import initial_state
 from netrt.errors import NetrtError
@@ -31,7 +31,7 @@ from netrt.model.command import (
     Rename,
 )
 from netrt.model.container import ProcessSpec, ProcessState, Sandbox
-from netrt.model.network import Subnet
+from netrt.model.network import Mode, Subnet
 from netrt.model.port import PROTOCOLS, PortMapping
 from netrt.model.state import State
 
@@ -205,6 +205,11 @@ BEGINNINGS: tuple[tuple[Command, ...], ...] = (
     (_network(0, "app", ipv6=True), _network(1, "back"), _network(2, "front", "fd00:2::/126", ipv4=False)),
     (_network(0, "app", "10.1.0.0/29", "10.3.0.0/16"), _network(1, "back", options={"host_access": "true"})),
     (_network(0, "app"), _network(1, "back"), _network(2, "front"), _network(3, "lab", ipv6=True)),
+    (
+        _network(0, "app", "10.4.0.0/29", mode=Mode.MACVLAN, options={"parent": "up0", "host_access": "true"}),
+        _network(1, "back", "fd00:4::/64", mode=Mode.IPVLAN, options={"parent": "up1"}),
+        _network(2, "front"),
+    ),
 )
 histories: st.SearchStrategy[list[Command]] = st.tuples(
     st.sampled_from(BEGINNINGS),
@@ -230,6 +235,10 @@ listeners = st.one_of(
         dual=st.booleans(),
     ),
 )
+PARENTS = {
+    "up0": Parent(mac="02:00:00:00:01:00", addresses=("10.4.0.1/29", "fd00:9::1/64")),
+    "up1": Parent(mtu=1400, mac="02:00:00:00:01:01"),
+}
 host_facts = st.builds(
     HostFacts,
     mtu=st.sampled_from((1400, 1500, 9000)),
@@ -241,11 +250,12 @@ host_facts = st.builds(
         )
     ),
     addresses=st.just((HOST_ADDRESS4, HOST_ADDRESS6)),
+    parents=st.sampled_from((PARENTS, PARENTS, {})),
     raised=st.sampled_from((frozenset[int](), frozenset({4}), frozenset({4, 6}))),
     listeners=few(listeners, 3),
 )
 
-ROOMY = HostFacts(addresses=(HOST_ADDRESS4, HOST_ADDRESS6), routes=("192.0.2.0/24", "2001:db8::/64"))
+ROOMY = HostFacts(addresses=(HOST_ADDRESS4, HOST_ADDRESS6), routes=("192.0.2.0/24", "2001:db8::/64"), parents=PARENTS)
 """A host on which nothing stands in the way."""
 
 

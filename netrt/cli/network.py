@@ -19,7 +19,9 @@ def network() -> None:
 
 
 @network.command(cls=options.DockerCommand)
-@click.option("-d", "--driver", default="bridge", metavar="DRIVER", help="how the network is made: bridge")
+@click.option(
+    "-d", "--driver", default="bridge", metavar="DRIVER", help="how the network is made: bridge, macvlan or ipvlan"
+)
 @click.option("--subnet", "subnets", multiple=True, metavar="CIDR", help="address block; one a family or more")
 @click.option("--gateway", "gateways", multiple=True, metavar="ADDRESS", help="the host's address in its subnet")
 @click.option("--ip-range", "ranges", multiple=True, metavar="CIDR", help="the part that addresses are chosen from")

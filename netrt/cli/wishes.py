@@ -15,7 +15,7 @@ from netrt.launch.extrahosts import parse_extra_host
 from netrt.launch.resolver import check_option, check_search
 from netrt.model.address import check_mac, parse_ip, parse_network
 from netrt.model.names import check_hostname, check_label, check_name
-from netrt.model.network import DEFAULT_NETWORK, Mode, Subnet, bridge_options
+from netrt.model.network import DEFAULT_NETWORK, MADE, Mode, Subnet, check_options
 from netrt.model.port import parse_port
 
 IFNAME_OPTION = "com.docker.network.endpoint.ifname"
@@ -56,8 +56,8 @@ def network_wishes(
 ) -> dict[str, Any]:
     """The arguments of `Client.create_network`; `switches` are those that it has too."""
     options = pairs("--opt", driver_options)
-    if driver == Mode.BRIDGE:
-        bridge_options(options)
+    if driver in MADE:
+        check_options(Mode(driver), options)
     return {
         "name": check_name("network name", name),
         "driver": driver,

@@ -10,9 +10,9 @@ from netrt.cni.runtime import Args, Range, RuntimeConfig, named
 from netrt.model.address import family
 from netrt.model.command import Attach, Definition
 from netrt.model.names import check_label
-from netrt.model.network import Mode, Subnet, bridge_options
+from netrt.model.network import MADE, Mode, Subnet, check_options
 
-MODES = (Mode.BRIDGE,)
+MODES = MADE
 """What can be defined."""
 
 
@@ -68,7 +68,8 @@ def _definition(call: Call, config: OwnConfig, asked: Asked) -> Definition | Non
         return None
     if config.mode not in MODES:
         raise Refusal(CONFIGURATION, f"field mode: unknown {config.mode[:40]!r}", hint=f"known: {', '.join(MODES)}")
-    named("options", lambda: bridge_options(config.options or {}))
+    mode = Mode(config.mode)
+    named("options", lambda: check_options(mode, config.options or {}))
     for key, value in (config.labels or {}).items():
         named("labels", lambda key=key, value=value: check_label(key, value))  # type: ignore[misc]
     subnets = tuple(_subnet(f"subnets[{n}]", given) for n, given in enumerate(config.subnets or ()))
@@ -80,7 +81,7 @@ def _definition(call: Call, config: OwnConfig, asked: Asked) -> Definition | Non
         id=asked.network_id,
         name=name_of(call, config),
         plugin="netrt",
-        mode=Mode(config.mode),
+        mode=mode,
         subnets=subnets,
         choose=frozenset(version for version, on in wished.items() if on and version not in families),
         internal=bool(config.internal),

@@ -7,30 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netrt.compile.facing import gateway_attachment
+from netrt.compile.inside import compile_inside
 from netrt.compile.shaping import compile_shaping
-from netrt.compile.tuning import compile_tuning
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.objects import (
     HOST,
     MARK,
-    ON_LINK,
-    UNIVERSE,
     Address,
     Foreign,
     Link,
     LinkKind,
     Object,
-    Route,
     Setting,
     Sysctl,
 )
 from netrt.firewall.elements import attachment_elements, masquerade_elements, network_elements
-from netrt.model.address import family, mac_for, prefix_of
+from netrt.model.address import mac_for, prefix_of
 from netrt.model.container import Attachment, Container
 from netrt.model.names import link_name
 from netrt.model.network import Antispoof, BridgeOptions, Ingress, Network, bridge_options
-from netrt.model.plugged import Tuning, Way
+from netrt.model.plugged import Tuning
 from netrt.model.state import State
 
 
@@ -43,7 +39,7 @@ def _mtu(options: BridgeOptions, facts: HostFacts) -> int:
     return options.mtu or facts.mtu
 
 
-def compile_network(network: Network, facts: HostFacts) -> Iterator[Object]:
+def compile_network(state: State, network: Network, facts: HostFacts) -> Iterator[Object]:
     """The kernel objects of a bridge network itself."""
     name, options = bridge_link(network), bridge_options(network.options)
     if options.existing:
@@ -112,50 +108,8 @@ def compile_attachment(
         up=not attachment.down,
         peer=(HOST, attachment.link),
     )
-    yield from _sandbox_sysctls(netns, attachment, options)
-    yield from compile_tuning(netns, attachment.ifname, tuning)
+    yield from compile_inside(state, network, attachment, netns, free=options.antispoof is Antispoof.OFF)
     yield from compile_shaping(attachment, attachment.link, mtu)
-    for interface in attachment.addresses:
-        yield Address(netns=netns, link=attachment.ifname, address=interface)
-    if attachment.routes is None:
-        yield from _default_routes(state, network, attachment, netns)
-    else:
-        yield from (_chosen(way, attachment, netns) for way in attachment.routes)
     yield from attachment_elements(network, attachment)
     if attachment.plugged and attachment.plugged.masquerade:
         yield from masquerade_elements(attachment)
-
-
-def _sandbox_sysctls(netns: str, attachment: Attachment, options: BridgeOptions) -> Iterator[Sysctl]:
-    """Without an IPv6 address there is no IPv6, unless the container may send what it likes, and so may make itself one."""
-    values = {"disable_ipv6": "0", "accept_ra": "0", "accept_dad": "0"}
-    if not any(family(interface) == 6 for interface in attachment.addresses):
-        values = {} if options.antispoof is Antispoof.OFF else {"disable_ipv6": "1"}
-    chosen = attachment.tuning.sysctls if attachment.tuning else {}
-    for key, value in values.items():
-        name = f"net/ipv6/conf/{attachment.ifname}/{key}"
-        if name not in chosen:
-            yield Sysctl(netns=netns, name=name, value=value)
-
-
-def _chosen(way: Way, attachment: Attachment, netns: str) -> Route:
-    usual = UNIVERSE if way.via else ON_LINK
-    return Route(
-        netns=netns,
-        dst=way.dst,
-        via=way.via,
-        link=attachment.ifname,
-        metric=way.priority,
-        table=way.table,
-        mtu=way.mtu,
-        advmss=way.advmss,
-        scope=-1 if ":" in way.dst or way.scope == usual else way.scope,
-    )
-
-
-def _default_routes(state: State, network: Network, attachment: Attachment, netns: str) -> Iterator[Route]:
-    for version, everywhere in ((4, "0.0.0.0/0"), (6, "::/0")):
-        if gateway_attachment(state, attachment.container_id, version) == attachment:
-            gateway = network.subnet_of(attachment.address(version)).gateway
-            assert gateway is not None, "a network that leads outside has a gateway"
-            yield Route(netns=netns, dst=everywhere, via=gateway, link=attachment.ifname)

@@ -15,7 +15,7 @@ from netrt.model.plugged import Tuning
 from netrt.model.state import State
 
 
-def compile_network(network: Network, facts: HostFacts) -> Iterator[Object]:
+def compile_network(state: State, network: Network, facts: HostFacts) -> Iterator[Object]:
     """Something only where its bridge is to be kept apart from others."""
     bridge = bridge_options(network.options).bridge_name
     if bridge:

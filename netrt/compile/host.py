@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from netrt.compile import bridge, foreign
-from netrt.compile.facing import gateway_attachment
+from netrt.compile import bridge, foreign, macvlan
+from netrt.compile.facing import publishing_attachment
 from netrt.compile.names import has_names
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.hoststate import HostState
@@ -28,12 +28,14 @@ from netrt.model.state import State
 class ModeRules:
     """How one mode of network is compiled."""
 
-    network: Callable[[Network, HostFacts], Iterable[Object]]
+    network: Callable[[State, Network, HostFacts], Iterable[Object]]
     attachment: Callable[[State, Container, Network, Attachment, HostFacts], Iterable[Object]]
 
 
 MODES: dict[Mode, ModeRules] = {
     Mode.BRIDGE: ModeRules(bridge.compile_network, bridge.compile_attachment),
+    Mode.MACVLAN: ModeRules(macvlan.compile_network, macvlan.compile_attachment),
+    Mode.IPVLAN: ModeRules(macvlan.compile_network, macvlan.compile_attachment),
     Mode.HOST: ModeRules(lambda *_: (), lambda *_: ()),
     Mode.NONE: ModeRules(lambda *_: (), lambda *_: ()),
     Mode.FOREIGN: ModeRules(foreign.compile_network, foreign.compile_attachment),
@@ -49,9 +51,21 @@ def compile_host(state: State, facts: HostFacts, touched: Touched | None = None)
     containers = state.containers if touched is None else sorted(touched.containers & state.containers.keys())
     return HostState.of(
         _skeleton(state, facts),
-        *(MODES[state.networks[n].mode].network(state.networks[n], facts) for n in networks),
+        *(MODES[state.networks[n].mode].network(state, state.networks[n], facts) for n in networks),
         *(compile_container(state, state.containers[c], facts) for c in containers),
     )
+
+
+def widened(touched: Touched, *states: State) -> Touched:
+    """What is touched, and the networks of its containers that have something which belongs to all of theirs together."""
+    shared = {
+        attachment.network_id
+        for state in states
+        for container in touched.containers
+        for attachment in state.attachments_of(container)
+        if macvlan.has_shim(state.networks[attachment.network_id])
+    }
+    return Touched(networks=touched.networks | shared, containers=touched.containers) if shared else touched
 
 
 def _skeleton(state: State, facts: HostFacts) -> Iterator[Object]:
@@ -94,7 +108,7 @@ def _published(state: State, container: Container, mapping: PortMapping) -> Iter
         if mapping.ifname:
             tied = state.attachments.get((container.id, mapping.ifname))
             return tied if tied and tied.address(version) else None
-        return gateway_attachment(state, container.id, version)
+        return publishing_attachment(state, container.id, version)
 
     to4, to6 = target(4), target(6)
     binding = bridge_options(state.networks[to4.network_id].options).host_binding_ipv4 if to4 else None

@@ -6,10 +6,10 @@ itself (a deleted link takes its addresses, routes, sysctls and peer along) is n
 want but that does not bear our mark is a Conflict, raised before anything is touched. Rule 4: what stands on a link of
 somebody else waits until that is there.
 
-    take down: redirects, shapers · ways of names · routes · links · addresses · namespaces · elements
+    take down: redirects, shapers · ways of names · routes, neighbours · links · addresses · namespaces · elements
     build up:  namespaces · links (down) · attributes · elements · shapers, redirects ·
                the host, then each sandbox: sysctls · settings · ways of names · addresses · links up ·
-               routes
+               routes · neighbours · announcements
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.objects import (
     HOST,
     MARK,
+    STACKED,
     Address,
     Element,
     Foreign,
     Link,
     LinkKind,
     NamePort,
+    Neighbor,
     Object,
     Pin,
     Redirect,
@@ -59,6 +61,7 @@ def plan(seen: HostState, wanted: HostState) -> tuple[ops.Op, ...]:
         *_shaping_down(seen, wanted, gone),
         *_name_ports_down(seen, wanted, unpinned),
         *_routes_down(seen, wanted, gone),
+        *_neighbors_down(seen, wanted, gone),
         *(ops.DelLink(link.netns, link.name) for link in doomed),
         *_addresses_down(seen, wanted, gone),
         *(ops.UnpinNamespace(pin) for pin in unpinned),
@@ -77,6 +80,7 @@ def _possible(seen: HostState, wanted: HostState) -> HostState:
     absent = {(thing.netns, thing.name) for thing in wanted.all(Foreign) if thing.key not in seen.objects}
     if not absent:
         return wanted
+    absent |= {(link.netns, link.name) for link in wanted.all(Link) if link.lower and (HOST, link.lower) in absent}
     freed = [
         replace(link, master="", isolated=False, hairpin=False)
         for link in wanted.all(Link)
@@ -87,9 +91,9 @@ def _possible(seen: HostState, wanted: HostState) -> HostState:
 
 def _stands_on(thing: Object, absent: set[End]) -> bool:
     match thing:
-        case Foreign():
+        case Foreign() | Link():
             return (thing.netns, thing.name) in absent
-        case Address() | Route() | Setting():
+        case Address() | Route() | Neighbor() | Setting():
             return (thing.netns, thing.link) in absent
         case Shaper() | Redirect():
             return (HOST, thing.link) in absent
@@ -104,14 +108,16 @@ def _ours(link: Link) -> bool:
 
 
 def _doomed(seen: HostState, wanted: HostState) -> Iterator[Link]:
-    """Links of the host to delete: no longer wanted, or no longer what they should be and only made anew.
+    """Links to delete: no longer wanted, or no longer what they should be and only made anew.
 
-    Links inside sandboxes die with their other end, which is on the host.
+    Links inside sandboxes die with their other end, which is on the host; but those that stand on a link of the host have none.
     """
     for link in seen.all(Link):
-        if link.netns != HOST:
-            continue
         goal = wanted.get(Link, *link.key)
+        if link.netns != HOST:
+            if link.kind in STACKED and link.alias.startswith(MARK) and _other_kind(link, goal):
+                yield link
+            continue
         if goal is None:
             if _ours(link):
                 yield link
@@ -121,8 +127,13 @@ def _doomed(seen: HostState, wanted: HostState) -> Iterator[Link]:
                 f"an interface {link.name} exists on this host and is not ours",
                 hint="choose another name, or remove it",
             )
-        if link.kind is not goal.kind or (goal.peer is not None and not _paired(seen, link, goal.peer)):
+        if _other_kind(link, goal) or (goal.peer is not None and not _paired(seen, link, goal.peer)):
             yield link
+
+
+def _other_kind(link: Link, goal: Link | None) -> bool:
+    """Whether one cannot be changed into the other."""
+    return goal is None or (link.kind, link.lower, link.flavour) != (goal.kind, goal.lower, goal.flavour)
 
 
 def _paired(seen: HostState, link: Link, peer: End) -> bool:
@@ -161,6 +172,12 @@ def _routes_down(seen: HostState, wanted: HostState, gone: frozenset[End]) -> It
             yield ops.DelRoute(route)
 
 
+def _neighbors_down(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[ops.Op]:
+    for held in seen.all(Neighbor):
+        if held.key not in wanted.objects and (held.netns, held.link) not in gone:
+            yield ops.DelNeighbor(held)
+
+
 def _addresses_down(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[ops.DelAddress]:
     for address in seen.all(Address):
         end = address.netns, address.link
@@ -190,22 +207,30 @@ def _links_made(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Ite
     goals = sorted(wanted.all(Link), key=lambda link: link.kind is not LinkKind.BRIDGE)
     for goal in goals:
         link = _stays(seen, gone, (goal.netns, goal.name))
-        if goal.netns == HOST and link is None:
-            yield _made(seen, wanted, gone, goal)
-        elif link is not None:
-            yield from _set(link, goal, gone)
+        if link is None:
+            if goal.netns == HOST or goal.kind in STACKED:
+                yield _made(seen, wanted, gone, goal)
+            continue
+        if goal.netns != HOST and goal.kind in STACKED and not link.alias.startswith(MARK):
+            raise _taken(goal.netns, goal.name)
+        yield from _set(link, goal, gone)
+
+
+def _taken(netns: str, name: str) -> Conflict:
+    return Conflict(
+        f"an interface {name} exists in the namespace {netns} already", hint="choose another interface name"
+    )
 
 
 def _made(seen: HostState, wanted: HostState, gone: frozenset[End], goal: Link) -> ops.Op:
     if goal.kind is LinkKind.IFB:
         return ops.AddIfb(goal)
+    if goal.kind in STACKED:
+        return ops.AddStacked(goal)
     if goal.peer is None:
         return ops.AddBridge(goal)
     if _stays(seen, gone, goal.peer):
-        raise Conflict(
-            f"an interface {goal.peer[1]} exists in the namespace {goal.peer[0]} already",
-            hint="choose another interface name",
-        )
+        raise _taken(*goal.peer)
     inner = wanted.get(Link, "link", *goal.peer)
     assert inner is not None, "both ends of a pair are in one scope"
     return ops.AddVeth(goal, inner)
@@ -241,7 +266,8 @@ def _shaping_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Ite
 def _namespaces_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[ops.Op]:
     """Inside each namespace, one after another, so that each is entered once; the host first."""
     todo: dict[str, list[ops.Op]] = {HOST: []}
-    for change in (_sysctls, _settings, _name_ports_up, _addresses_up, _raised, _routes_up):
+    changes = (_sysctls, _settings, _name_ports_up, _addresses_up, _raised, _routes_up, _neighbors_up, _announced)
+    for change in changes:
         for netns, op in change(seen, wanted, gone):
             todo.setdefault(netns, []).append(op)
     for inside in todo.values():
@@ -268,7 +294,7 @@ def _name_ports_up(seen: HostState, wanted: HostState, _: frozenset[End]) -> Ite
             yield port.netns, ops.PutNamePort(port)
 
 
-def _addresses_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[tuple[str, ops.Op]]:
+def _addresses_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[tuple[str, ops.AddAddress]]:
     for address in wanted.all(Address):
         if address.key not in seen.objects or (address.netns, address.link) in gone:
             yield address.netns, ops.AddAddress(address)
@@ -288,6 +314,20 @@ def _routes_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iter
         held = seen.get(Route, *route.key)
         if held != route or (held.netns, held.link) in gone | shaken:
             yield route.netns, ops.SetRoute(route)
+
+
+def _neighbors_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[tuple[str, ops.Op]]:
+    for goal in wanted.all(Neighbor):
+        if seen.objects.get(goal.key) != goal or (goal.netns, goal.link) in gone:
+            yield goal.netns, ops.SetNeighbor(goal)
+
+
+def _announced(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[tuple[str, ops.Op]]:
+    """New addresses of containers whose neighbours are beyond this host."""
+    for netns, op in _addresses_up(seen, wanted, gone):
+        link = wanted.get(Link, "link", netns, op.address.link)
+        if netns != HOST and link and link.kind in STACKED and link.up:
+            yield netns, ops.Announce(op.address)
 
 
 # nftables

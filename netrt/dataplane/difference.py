@@ -12,6 +12,7 @@ from netrt.dataplane.objects import (
     Foreign,
     Link,
     NamePort,
+    Neighbor,
     Object,
     Pin,
     Redirect,
@@ -45,6 +46,8 @@ def _named(thing: Object) -> str:
             return f"address {thing.address} of {thing.link}{_where(thing.netns)}"
         case Route():
             return f"route {thing.dst} by {thing.link}{_where(thing.netns)}"
+        case Neighbor():
+            return f"neighbour {thing.address} of {thing.link}{_where(thing.netns)}"
         case Sysctl():
             return f"setting {thing.name}{_where(thing.netns)}"
         case Foreign():

@@ -34,7 +34,13 @@ class LinkKind(enum.StrEnum):
     BRIDGE = "bridge"
     VETH = "veth"
     IFB = "ifb"
+    MACVLAN = "macvlan"
+    IPVLAN = "ipvlan"
     OTHER = "other"
+
+
+STACKED = (LinkKind.MACVLAN, LinkKind.IPVLAN)
+"""Kinds that stand on another link of the host. They bear our mark in sandboxes too: nothing on the host tells of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +58,9 @@ class Pin:
 class Link:
     """A network interface.
 
-    `mac` is empty where nothing depends on it (the host's end of a veth pair); `alias` is our mark, empty inside a sandbox;
+    `mac` is empty where nothing depends on it (the host's end of a veth pair), or it is that of the link below; `alias` is our
+    mark, empty inside a sandbox but for STACKED ones, whose `lower` is the link of the host that they stand on, and `flavour` the
+    mode in which they do;
     `master` is a bridge in the same namespace; `isolated` and `hairpin` are flags of a bridge's port: isolated ones do not
     reach each other; through a hairpin port frames may leave that came in by it (with bridge netfilter, a container's way to its
     own published port);
@@ -70,6 +78,8 @@ class Link:
     isolated: bool = False
     hairpin: bool = False
     peer: tuple[str, str] | None = None
+    lower: str = ""
+    flavour: str = ""
 
     @property
     def key(self) -> Key:
@@ -93,7 +103,7 @@ class Address:
 class Route:
     """A unicast route of protocol ROUTE_PROTOCOL. `dst` is CIDR (`0.0.0.0/0`, `::/0` for the default); `via` empty: on the link
     itself; `table` 0 is the main one; a `metric`, `mtu` or `advmss` of 0 and a `scope` of -1 are what the kernel takes when
-    nothing is said."""
+    nothing is said; `src` is the address that who is asked by it sees, empty: the kernel's choice."""
 
     netns: str
     dst: str
@@ -104,11 +114,26 @@ class Route:
     mtu: int = 0
     advmss: int = 0
     scope: int = -1
+    src: str = ""
 
     @property
     def key(self) -> Key:
         usual = not (self.metric or self.table)
         return ("route", self.netns, self.dst, *(() if usual else (str(self.metric), str(self.table))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbor:
+    """A permanent entry of a link's neighbour table: at which MAC an address (without prefix length) is."""
+
+    netns: str
+    link: str
+    address: str
+    mac: str
+
+    @property
+    def key(self) -> Key:
+        return "neighbor", self.netns, self.link, self.address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,4 +263,18 @@ class Skeleton:
         return ("skeleton",)
 
 
-Object = Pin | Link | Address | Route | Sysctl | Foreign | Setting | Shaper | Redirect | NamePort | Element | Skeleton
+Object = (
+    Pin
+    | Link
+    | Address
+    | Route
+    | Neighbor
+    | Sysctl
+    | Foreign
+    | Setting
+    | Shaper
+    | Redirect
+    | NamePort
+    | Element
+    | Skeleton
+)

@@ -13,6 +13,7 @@ from netrt.dataplane.objects import (
     Element,
     Link,
     NamePort,
+    Neighbor,
     Pin,
     Redirect,
     Route,
@@ -29,7 +30,7 @@ def _inside(netns: str) -> str:
 
 def _way(route: Route) -> str:
     words = [f"route {route.dst}", *([f"via {route.via}"] if route.via else []), f"dev {route.link}"]
-    for name in ("metric", "table", "mtu", "advmss"):
+    for name in ("src", "metric", "table", "mtu", "advmss"):
         words += [f"{name} {getattr(route, name)}"] if getattr(route, name) else []
     return " ".join(words)
 
@@ -76,6 +77,20 @@ class AddVeth:
         port = f" on {self.host.master}" if self.host.master else ""
         inner = f"{self.inner.name} mac {self.inner.mac}{_inside(self.inner.netns)}"
         return f"add veth {self.host.name}{port} with peer {inner} mtu {self.inner.mtu}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddStacked:
+    """Make a link that stands on another one of the host, with its mark, down, and born where it shall be."""
+
+    link: Link
+
+    def describe(self) -> str:
+        link = self.link
+        mac = f" mac {link.mac}" if link.mac else ""
+        return (
+            f"add {link.kind} {link.name} mode {link.flavour} on {link.lower}{mac} mtu {link.mtu}{_inside(link.netns)}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +175,39 @@ class DelRoute:
 
     def describe(self) -> str:
         return f"delete {_way(self.route)}{_inside(self.route.netns)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetNeighbor:
+    """Put a permanent neighbour into a link's table, in the place of what is known of its address."""
+
+    neighbor: Neighbor
+
+    def describe(self) -> str:
+        held = self.neighbor
+        return f"neighbour {held.address} at {held.mac} dev {held.link}{_inside(held.netns)}"
+
+
+@dataclass(frozen=True, slots=True)
+class DelNeighbor:
+    """Remove a permanent neighbour."""
+
+    neighbor: Neighbor
+
+    def describe(self) -> str:
+        held = self.neighbor
+        return f"delete neighbour {held.address} dev {held.link}{_inside(held.netns)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Tell the neighbours of a link that is up at which MAC an address of it is (gratuitous ARP, RFC 5227 section 3; unsolicited
+    neighbour advertisement, RFC 4861 section 7.2.6). Not observable; harmless twice."""
+
+    address: Address
+
+    def describe(self) -> str:
+        return f"announce {self.address.address} by {self.address.link}{_inside(self.address.netns)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,12 +369,16 @@ Op = (
     | UnpinNamespace
     | AddBridge
     | AddVeth
+    | AddStacked
     | SetLink
     | DelLink
     | AddAddress
     | DelAddress
     | SetRoute
     | DelRoute
+    | SetNeighbor
+    | DelNeighbor
+    | Announce
     | SetSysctl
     | ChangeSetting
     | AddIfb

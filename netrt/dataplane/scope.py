@@ -12,7 +12,7 @@ from netrt.dataplane.objects import HOST, Address, Key, Link, Object, Route
 class Scope:
     """`keys`: objects looked up one by one. `links`: (netns, name) of links whose addresses are read too. `sandboxes`: paths in
     which routes of ours are read. `everything`: also whatever else on the host bears our mark (links by alias or name, pins by
-    name, our whole tables)."""
+    name, our whole tables), or in these sandboxes (links by alias)."""
 
     keys: frozenset[Key]
     links: frozenset[tuple[str, str]]
@@ -20,11 +20,11 @@ class Scope:
     everything: bool = False
 
     @staticmethod
-    def around(things: Iterable[Object], *, everything: bool = False) -> Scope:
-        """The scope of these objects."""
+    def around(things: Iterable[Object], *, everything: bool = False, places: Iterable[str] = ()) -> Scope:
+        """The scope of these objects, and of these sandboxes."""
         keys: set[Key] = set()
         links: set[tuple[str, str]] = set()
-        sandboxes: set[str] = set()
+        sandboxes: set[str] = set(places)
         for thing in things:
             keys.add(thing.key)
             if isinstance(thing, Link):

@@ -21,6 +21,7 @@ from netrt.dataplane.objects import (
     Element,
     Key,
     Link,
+    Neighbor,
     Object,
     Redirect,
     Route,
@@ -37,7 +38,7 @@ def _refuse(op: ops.Op, number: int) -> KernelRefused:
 
 def _on_link(thing: Object, netns: str, name: str) -> bool:
     """Whether this goes when the link goes."""
-    if isinstance(thing, Address | Route | Setting):
+    if isinstance(thing, Address | Route | Neighbor | Setting):
         return thing.netns == netns and thing.link == name
     if isinstance(thing, Shaper | Redirect):
         return netns == HOST and thing.link == name
@@ -63,8 +64,9 @@ def _need_netns(host: HostState, op: ops.Op, netns: str) -> None:
 
 
 def _without_link(host: HostState, link: Link) -> HostState:
-    gone: list[Key] = [link.key]
-    ends = [(link.netns, link.name)]
+    above = [s for s in host.all(Link) if link.netns == HOST and s.lower == link.name]
+    gone: list[Key] = [link.key, *(stacked.key for stacked in above)]
+    ends = [(link.netns, link.name), *((stacked.netns, stacked.name) for stacked in above)]
     if link.peer is not None and host.get(Link, "link", *link.peer):
         gone.append(("link", *link.peer))
         ends.append(link.peer)
@@ -93,7 +95,7 @@ def _unpin(host: HostState, op: ops.UnpinNamespace) -> HostState:
     return host.replaced([op.pin.key, *rest])
 
 
-def _add_link(host: HostState, op: ops.AddBridge | ops.AddIfb) -> HostState:
+def _add_link(host: HostState, op: ops.AddBridge | ops.AddIfb | ops.AddStacked) -> HostState:
     if op.link.key in host.objects:
         raise _refuse(op, errno.EEXIST)
     return host.replaced(added=[replace(op.link, up=False)])
@@ -108,6 +110,12 @@ def _add_veth(host: HostState, op: ops.AddVeth) -> HostState:
     return host.replaced(added=[replace(op.host, up=False), replace(op.inner, up=False)])
 
 
+def _add_stacked(host: HostState, op: ops.AddStacked) -> HostState:
+    _need_netns(host, op, op.link.netns)
+    _need_any(host, op, HOST, op.link.lower)
+    return _add_link(host, op)
+
+
 def _set_link(host: HostState, op: ops.SetLink) -> HostState:
     link = _need_link(host, op, op.netns, op.name)
     if op.master:
@@ -120,8 +128,8 @@ def _set_link(host: HostState, op: ops.SetLink) -> HostState:
     if op.master is not None and op.master != link.master:
         changes = {"isolated": False, "hairpin": False} | changes  # the flags belong to the port, not to the link
     lost: list[Key] = []
-    if op.up is False:  # the kernel drops routes and IPv6 addresses of a link that goes down
-        lost = [t.key for t in host.all(Route) if _on_link(t, op.netns, op.name)]
+    if op.up is False:  # the kernel drops routes, neighbours and IPv6 addresses of a link that goes down
+        lost = [t.key for t in host if isinstance(t, Route | Neighbor) and _on_link(t, op.netns, op.name)]
         lost += [t.key for t in host.all(Address) if _on_link(t, op.netns, op.name) and ":" in t.address]
     return host.replaced(lost, [replace(link, **changes)])
 
@@ -169,6 +177,17 @@ def _del_route(host: HostState, op: ops.DelRoute) -> HostState:
     return host.replaced([op.route.key])
 
 
+def _set_neighbor(host: HostState, op: ops.SetNeighbor) -> HostState:
+    _need_link(host, op, op.neighbor.netns, op.neighbor.link)
+    return host.replaced(added=[op.neighbor])
+
+
+def _del_neighbor(host: HostState, op: ops.DelNeighbor) -> HostState:
+    if op.neighbor.key not in host.objects:
+        raise _refuse(op, errno.ENOENT)
+    return host.replaced([op.neighbor.key])
+
+
 def _set_sysctl(host: HostState, op: ops.SetSysctl) -> HostState:
     parts = op.sysctl.name.split("/")
     lost: list[Key] = []
@@ -180,6 +199,7 @@ def _set_sysctl(host: HostState, op: ops.SetSysctl) -> HostState:
             on = [t for t in host if _on_link(t, op.sysctl.netns, parts[3]) and not isinstance(t, Sysctl)]
             lost = [t.key for t in on if isinstance(t, Address) and ":" in t.address]
             lost += [t.key for t in on if isinstance(t, Route) and ":" in t.dst]
+            lost += [t.key for t in on if isinstance(t, Neighbor) and ":" in t.address]
     return host.replaced(lost, [op.sysctl])
 
 
@@ -243,7 +263,7 @@ def _change(host: HostState, op: ops.ChangeElements) -> HostState:
     return left.replaced(added=op.added)
 
 
-def _forget(host: HostState, op: ops.ForgetAddress | ops.ForgetPort) -> HostState:
+def _unseen(host: HostState, op: ops.Announce | ops.ForgetAddress | ops.ForgetPort) -> HostState:
     return host
 
 
@@ -253,12 +273,16 @@ STEPS: dict[type, Callable[..., HostState]] = {
     ops.AddBridge: _add_link,
     ops.AddIfb: _add_link,
     ops.AddVeth: _add_veth,
+    ops.AddStacked: _add_stacked,
     ops.SetLink: _set_link,
     ops.DelLink: lambda host, op: _without_link(host, _need_link(host, op, op.netns, op.name)),
     ops.AddAddress: _add_address,
     ops.DelAddress: _del_address,
     ops.SetRoute: _set_route,
     ops.DelRoute: _del_route,
+    ops.SetNeighbor: _set_neighbor,
+    ops.DelNeighbor: _del_neighbor,
+    ops.Announce: _unseen,
     ops.SetSysctl: _set_sysctl,
     ops.ChangeSetting: _change_setting,
     ops.SetShaper: _set_shaper,
@@ -270,8 +294,8 @@ STEPS: dict[type, Callable[..., HostState]] = {
     ops.LoadRuleset: _load,
     ops.DropRuleset: _drop,
     ops.ChangeElements: _change,
-    ops.ForgetAddress: _forget,
-    ops.ForgetPort: _forget,
+    ops.ForgetAddress: _unseen,
+    ops.ForgetPort: _unseen,
 }
 
 

@@ -23,7 +23,7 @@ from netrt.model.container import HOST_SANDBOX, Container, Sandbox
 from netrt.model.decision import Decision, Event, Touched
 from netrt.model.health import Health
 from netrt.model.names import check_name, short_id
-from netrt.model.network import DEFAULT_NETWORK, Mode, Network
+from netrt.model.network import DEFAULT_NETWORK, MADE, Network
 from netrt.model.port import PortMapping
 from netrt.model.state import State
 
@@ -63,7 +63,7 @@ def create_container(state: State, command: CreateContainer, facts: HostFacts, n
     state = state.with_container(container)
     events = [*made, container_event("create", container, now)]
     for network, endpoint in zip(networks, place.endpoints, strict=True):
-        state, attachment = attach(state, container, network, endpoint)
+        state, attachment = attach(state, container, network, endpoint, facts)
         events.append(attachment_event("connect", state, attachment, now))
     _check_tied_ports(state, container)
     return Decision(
@@ -108,7 +108,7 @@ def _place(state: State, command: CreateContainer) -> _Place:
     others = [endpoint for endpoint in asked if endpoint.network != name]
     if name == DEFAULT_NETWORK:
         return _Place(name, tuple(asked) or (Endpoint(network=name),))
-    if find_network(state, name).mode is Mode.BRIDGE:
+    if find_network(state, name).mode in MADE:
         return _Place(name, (*(first or [Endpoint(network=name)]), *others))
     if others:
         raise Invalid(f"a container in mode {name} cannot be on other networks: {listed(e.network for e in others)}")

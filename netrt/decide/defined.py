@@ -14,12 +14,13 @@ from msgspec.structs import replace
 from netrt.dataplane.facts import HostFacts
 from netrt.decide.events import network_event, rfc3339
 from netrt.decide.networks import check_bridge_name, completed, taken_subnets
+from netrt.decide.parents import check_parent
 from netrt.errors import Exists, InUse, Invalid
 from netrt.ipam.pools import Pools, choose_subnet, overlaps
 from netrt.model.address import family
 from netrt.model.command import Definition
 from netrt.model.decision import Event, Touched
-from netrt.model.network import Ingress, Mode, Network, Subnet, bridge_options
+from netrt.model.network import PARENTED, Ingress, Mode, Network, Subnet, bridge_options
 from netrt.model.state import State
 
 Made = tuple[State, Network, tuple[Event, ...], Touched]
@@ -42,6 +43,8 @@ def defined(state: State, asked: Definition, facts: HostFacts, now: int, pools: 
     if wanted == held:
         return state, held, (), Touched()
     check_bridge_name(state, wanted)
+    if wanted.mode in PARENTED:
+        check_parent(state, wanted, facts)
     for subnet in wanted.subnets:
         _refuse_overlap(state, wanted, subnet)
     if held is None:
@@ -90,6 +93,8 @@ def _network(
 def _options(asked: Definition, held: Network | None, facts: HostFacts) -> dict[str, str]:
     """Those of the definition, and whether the bridge that it names was there before us."""
     options = dict(asked.options)
+    if asked.mode in PARENTED:
+        return options
     if asked.mode is Mode.FOREIGN:
         return {**(held.options if held else {}), **options}
     name = bridge_options(options).bridge_name

@@ -14,6 +14,7 @@ from netrt.dataplane.facts import HostFacts
 from netrt.decide.events import attachment_event
 from netrt.decide.lookup import find_container, find_network
 from netrt.decide.networks import network_name, with_default_network
+from netrt.decide.parents import check_room, find_parent
 from netrt.errors import Conflict, Exhausted, Exists, InUse, Invalid, NotFound
 from netrt.ipam.allocate import allocate, allocate_each
 from netrt.ipam.pools import Pools
@@ -22,8 +23,9 @@ from netrt.model.command import Connect, Disconnect, Endpoint
 from netrt.model.container import HOST_SANDBOX, Attachment, Container
 from netrt.model.decision import Decision, Event, Touched
 from netrt.model.names import check_ifname, check_name, link_name
-from netrt.model.network import DEFAULT_NETWORK, Mode, Network, bridge_options
-from netrt.model.plugged import GATEWAY, Plugged, Way
+from netrt.model.network import DEFAULT_NETWORK, MADE, PARENTED, Mode, Network, parent_options
+from netrt.model.parent import MacvlanMode
+from netrt.model.plugged import GATEWAY, Bandwidth, Plugged, Way
 from netrt.model.state import State
 
 BRIDGE_PORTS = 1023
@@ -35,6 +37,7 @@ def attach(
     container: Container,
     network: Network,
     endpoint: Endpoint,
+    facts: HostFacts,
     plugged: Plugged | None = None,
     leased: tuple[str, ...] = (),
 ) -> tuple[State, Attachment]:
@@ -46,6 +49,10 @@ def attach(
         _check_may_join(container, network, mine)
     if network.mode is Mode.BRIDGE and len(state.of_network.get(network.id, ())) >= BRIDGE_PORTS:
         raise Exhausted(f"network {network.name} has {BRIDGE_PORTS} containers, the most that a bridge takes")
+    if network.mode in PARENTED:
+        find_parent(network, facts)
+        check_room(state, network)
+    check_bandwidth(network, endpoint.bandwidth)
     address4, address6, *more = leased_as(leased) if leased else _addresses(state, network, container, endpoint)
     ifname = _ifname(container, network, [attachment.ifname for attachment in mine], endpoint.ifname)
     link = _link(state, container, ifname)
@@ -54,7 +61,7 @@ def attach(
         network_id=network.id,
         ifname=ifname,
         link=link,
-        mac=mac_of(state, network, endpoint.mac, host_of(address4 or address6) or link),
+        mac=mac_of(state, network, endpoint.mac, host_of(address4 or address6) or link, facts),
         order=state.order,
         address4=address4,
         address6=address6,
@@ -71,10 +78,19 @@ def attach(
 
 def _check_may_join(container: Container, network: Network, mine: Sequence[Attachment]) -> None:
     """What people may ask for, and runtimes need not mind: several interfaces on one network, or on somebody else's."""
-    if network.mode is not Mode.BRIDGE:
+    if network.mode not in MADE:
         raise Invalid(f"container {container.name} cannot be connected to network {network.name}")
     if any(attachment.network_id == network.id for attachment in mine):
         raise Exists(f"container {container.name} is already on network {network.name}")
+
+
+def check_bandwidth(network: Network, limits: Bandwidth | None) -> None:
+    """Raises Invalid where limits are wished for that nothing could keep."""
+    if limits and network.mode in PARENTED:
+        raise Invalid(
+            f"bandwidth cannot be limited on network {network.name}: its containers have no link on the host",
+            hint="use a bridge network",
+        )
 
 
 def _addresses(state: State, network: Network, container: Container, endpoint: Endpoint) -> tuple[str, ...]:
@@ -118,8 +134,7 @@ def _check_free_to_move(state: State, container: Container) -> None:
 
 def _ifname(container: Container, network: Network, taken: list[str], wanted: str) -> str:
     if not wanted:
-        prefix = bridge_options(network.options).iface_prefix
-        return next(name for name in (f"{prefix}{number}" for number in count()) if name not in taken)
+        return next(name for name in (f"{network.iface_prefix}{number}" for number in count()) if name not in taken)
     if check_ifname(wanted) == "lo":
         raise Invalid("interface name lo is the loopback's")
     if wanted in taken:
@@ -135,8 +150,16 @@ def _link(state: State, container: Container, ifname: str) -> str:
     return link
 
 
-def mac_of(state: State, network: Network, wanted: str, address: str) -> str:
-    """The wanted MAC if it is free on the network, else one made from the address, or from what stands for it. Raises InUse."""
+def mac_of(state: State, network: Network, wanted: str, address: str, facts: HostFacts) -> str:
+    """The wanted MAC if it is free on the network, else one made from the address, or from what stands for it; empty where all
+    have the parent's. Raises InUse, Invalid."""
+    if network.mode in PARENTED:
+        options = parent_options(network)
+        shared = network.mode is Mode.IPVLAN
+        if shared or options.flavour == MacvlanMode.PASSTHRU:
+            if wanted:
+                raise Invalid(f"MAC address {wanted} cannot be had: on network {network.name} it is that of its parent")
+            return "" if shared else facts.parents[options.parent].mac
     bridge = mac_for("network", network.id)
     if wanted:
         mac = check_mac(wanted)
@@ -144,7 +167,7 @@ def mac_of(state: State, network: Network, wanted: str, address: str) -> str:
         if holder is not None:
             raise InUse(f"MAC address {mac} is held by {state.containers[holder[0]].name} on {network.name}")
         if mac == bridge:
-            raise InUse(f"MAC address {mac} is held by the bridge of {network.name}")
+            raise InUse(f"MAC address {mac} is held by the host's side of {network.name}")
         return mac
     made = (mac_for(address, *(str(number) for number in range(more))) for more in count())
     return next(mac for mac in made if mac != bridge and (network.id, mac) not in state.macs)
@@ -158,7 +181,7 @@ def connect(state: State, command: Connect, facts: HostFacts, now: int, pools: P
     if name == DEFAULT_NETWORK:
         state, made, touched = with_default_network(state, facts, now, pools)
     network = find_network(state, name)
-    state, attachment = attach(state, container, network, command.endpoint)
+    state, attachment = attach(state, container, network, command.endpoint, facts)
     return Decision(
         state=state,
         touched=Touched(networks=touched.networks, containers=frozenset({container.id})),

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from netrt.errors import Invalid, NotFound
 from netrt.model.container import Container
-from netrt.model.network import Mode, Network
+from netrt.model.network import MADE, Network
 from netrt.model.state import State
 
 T = TypeVar("T", Network, Container)
@@ -23,7 +23,7 @@ _LISTED = 10
 
 def find_network(state: State, ref: str) -> Network:
     """The network of this name, id or id prefix (4 digits at least). Raises NotFound, Invalid for a prefix of several."""
-    names = [network.name for network in state.networks.values() if network.mode is Mode.BRIDGE]
+    names = [network.name for network in state.networks.values() if network.mode in MADE]
     return _find("network", state.networks, state.network_names, ref, names)
 
 

@@ -6,7 +6,7 @@ can be made or removed by people."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import combinations
 
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from netrt.dataplane.facts import HostFacts
 from netrt.decide.events import attachment_event, network_event, rfc3339
 from netrt.decide.lookup import find_network, listed, shown
+from netrt.decide.parents import check_parent, find_parent, without_host
 from netrt.errors import Conflict, Exhausted, Exists, InUse, Invalid
 from netrt.ipam.allocate import default_gateway
 from netrt.ipam.pools import Pools, choose_subnet, is_default, overlaps
@@ -22,7 +23,7 @@ from netrt.model.address import family, parse_ip, parse_network
 from netrt.model.command import CreateNetwork, PruneNetworks, RemoveNetwork
 from netrt.model.decision import Decision, Event, Touched
 from netrt.model.names import check_name
-from netrt.model.network import DEFAULT_NETWORK, PREDEFINED, Mode, Network, Subnet, bridge_options
+from netrt.model.network import DEFAULT_NETWORK, MADE, PARENTED, PREDEFINED, Mode, Network, Subnet, bridge_options
 from netrt.model.state import State
 
 DEFAULT_NAMES = (DEFAULT_NETWORK, "default")
@@ -79,7 +80,7 @@ def create_network(state: State, command: CreateNetwork, facts: HostFacts, now: 
         raise Invalid(f"network {name} is predefined and cannot be created", hint="choose another name")
     if name in state.network_names or command.id in state.networks:
         raise Exists(f"network with name {name} already exists")
-    if command.mode is not Mode.BRIDGE:
+    if command.mode not in MADE:
         raise Invalid(f"only one network of driver {command.mode} is allowed", hint="it is there already; use bridge")
     ipv6 = command.ipv6 or any(family(subnet.cidr) == 6 for subnet in command.subnets)
     network = Network(
@@ -94,7 +95,12 @@ def create_network(state: State, command: CreateNetwork, facts: HostFacts, now: 
         labels=dict(command.labels),
     )
     check_bridge_name(state, network)
+    if network.mode in PARENTED:
+        check_parent(state, network, facts)
     network = replace(network, subnets=_subnets(state, command, ipv6, facts, pools))
+    if network.mode in PARENTED:
+        parent = find_parent(network, facts)
+        network = replace(network, subnets=tuple(without_host(subnet, parent) for subnet in network.subnets))
     return Decision(
         state=state.with_network(network),
         touched=Touched(networks=frozenset({network.id})),
@@ -105,7 +111,7 @@ def create_network(state: State, command: CreateNetwork, facts: HostFacts, now: 
 
 def check_bridge_name(state: State, network: Network) -> None:
     """Raises Exists where another network, or a container, has the name of this one's bridge."""
-    wanted = bridge_options(network.options).bridge_name
+    wanted = bridge_options(network.options).bridge_name if network.mode not in PARENTED else None
     if wanted is None:
         return
     for other in state.networks.values():
@@ -127,7 +133,8 @@ def _subnets(state: State, command: CreateNetwork, ipv6: bool, facts: HostFacts,
         if overlaps(one.cidr, other.cidr):
             raise Invalid(f"subnets {one.cidr} and {other.cidr} of one network overlap")
     for subnet in given:
-        _refuse_overlap(state, subnet.cidr, facts)
+        # whoever stands on a parent is in the parent's own subnet
+        _refuse_overlap(state, subnet.cidr, () if command.mode in PARENTED else facts.routes)
     subnets = list(given)
     for version, asked in ((4, command.ipv4), (6, ipv6)):
         if asked and not any(family(subnet.cidr) == version for subnet in given):
@@ -160,12 +167,12 @@ def taken_subnets(state: State, facts: HostFacts) -> tuple[str, ...]:
     return (*(subnet.cidr for network in state.networks.values() for subnet in network.subnets), *facts.routes)
 
 
-def _refuse_overlap(state: State, cidr: str, facts: HostFacts) -> None:
+def _refuse_overlap(state: State, cidr: str, routes: Iterable[str]) -> None:
     for network in state.networks.values():
         for other in network.subnets:
             if overlaps(cidr, other.cidr):
                 raise InUse(f"subnet {cidr} overlaps network {network.name} ({other.cidr})")
-    for route in facts.routes:
+    for route in routes:
         if overlaps(cidr, route) and not is_default(route):
             raise Conflict(f"subnet {cidr} overlaps the host's route {route}")
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from netrt.dataplane.facts import HostFacts
 from netrt.decide.defined import defined, everything_on, learned
-from netrt.decide.endpoints import attach, leased_as, mac_of, resolved
+from netrt.decide.endpoints import attach, check_bandwidth, leased_as, mac_of, resolved
 from netrt.decide.events import attachment_event, container_event, rfc3339
 from netrt.decide.lookup import find_network
 from netrt.decide.ports import resolve_ports
@@ -23,7 +23,7 @@ from netrt.model.command import Adjust, Attach, Collect, Detach, Lease
 from netrt.model.container import Attachment, Container
 from netrt.model.decision import Decision, Event, Touched
 from netrt.model.names import is_name, short_id
-from netrt.model.network import Ingress, Mode, Network
+from netrt.model.network import MADE, Ingress, Mode, Network
 from netrt.model.plugged import Plugged
 from netrt.model.port import PortMapping
 from netrt.model.state import State
@@ -50,7 +50,7 @@ def _attached(state: State, command: Attach, facts: HostFacts, now: int, pools: 
         network = find_network(state, command.endpoint.network)
     else:
         state, network, events, touched = defined(state, command.definition, facts, now, pools)
-    if network.mode not in (Mode.BRIDGE, Mode.FOREIGN):
+    if network.mode not in (*MADE, Mode.FOREIGN):
         raise Invalid(f"a namespace that somebody else made cannot be put onto network {network.name}")
     more = Touched()
     if command.lease:
@@ -59,7 +59,7 @@ def _attached(state: State, command: Attach, facts: HostFacts, now: int, pools: 
     endpoint, leased = command.endpoint, command.lease.addresses if command.lease else ()
     if command.lease:
         endpoint = dataclasses.replace(endpoint, routes=command.lease.routes)
-    state, attachment = attach(state, container, network, endpoint, command.plugged, leased)
+    state, attachment = attach(state, container, network, endpoint, facts, command.plugged, leased)
     if command.ports:
         state = _publish(state, attachment, command.ports, facts)
     return Decision(
@@ -132,12 +132,13 @@ def adjust(state: State, command: Adjust, facts: HostFacts, now: int, pools: Poo
     if attachment.plugged is None or attachment.plugged.network != command.network:
         raise Invalid(f"{command.ifname} of this container is not of network {command.network}")
     state, attachment, more = _leased(state, attachment, command.lease)
+    check_bandwidth(state.networks[attachment.network_id], command.bandwidth)
     tuning = command.tuning
     if tuning and command.mac and state.networks[attachment.network_id].mode is Mode.FOREIGN:
         tuning = replace(tuning, mac=command.mac)
     attachment = replace(
         attachment,
-        mac=_mac(state, attachment, command.mac),
+        mac=_mac(state, attachment, command.mac, facts),
         bandwidth=attachment.bandwidth if command.bandwidth is None else command.bandwidth,
         tuning=attachment.tuning if tuning is None else tuning,
         plugged=_held(attachment, command),
@@ -205,11 +206,11 @@ def _leased(state: State, attachment: Attachment, lease: Lease | None) -> tuple[
     return state, leased, touched
 
 
-def _mac(state: State, attachment: Attachment, wanted: str) -> str:
+def _mac(state: State, attachment: Attachment, wanted: str, facts: HostFacts) -> str:
     network = state.networks[attachment.network_id]
     if not wanted or wanted == attachment.mac:
         return attachment.mac
-    return mac_of(state, network, wanted, host_of(attachment.address4 or attachment.address6))
+    return mac_of(state, network, wanted, host_of(attachment.address4 or attachment.address6), facts)
 
 
 # taken back

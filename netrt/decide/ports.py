@@ -16,7 +16,7 @@ from netrt.dataplane.facts import HostFacts
 from netrt.errors import Conflict, Exhausted, InUse, Invalid, NetrtError
 from netrt.model.address import family, parse_ip
 from netrt.model.container import Container
-from netrt.model.network import Network, bridge_options
+from netrt.model.network import PARENTED, Network, bridge_options
 from netrt.model.port import PortMapping, addresses_meet
 from netrt.model.state import State, port_buckets
 
@@ -43,20 +43,24 @@ class _Obstacle:
 @dataclass(frozen=True, slots=True)
 class _Reach:
     """What the networks of a container allow: the families that lead outside, the host address that ports are bound to (empty:
-    all), and for the message when there is none, the networks' names."""
+    all), and for the message when there is none, the networks' names and what is about them."""
 
     versions: tuple[int, ...]
     binding: str
     names: str
+    why: str
 
     @staticmethod
     def by(networks: Sequence[Network]) -> _Reach:
-        outside = next((network for network in networks if network.leads_outside(4)), None)
+        outside = next((network for network in networks if network.publishes(4)), None)
         binding = bridge_options(outside.options).host_binding_ipv4 if outside else None
         return _Reach(
-            versions=tuple(v for v in (4, 6) if any(network.leads_outside(v) for network in networks)),
+            versions=tuple(v for v in (4, 6) if any(network.publishes(v) for network in networks)),
             binding="" if binding in (None, "0.0.0.0") else str(binding),
             names=", ".join(network.name for network in networks),
+            why="reached at their own addresses"
+            if any(n.mode in PARENTED and n.leads_outside(4 if n.ipv4 else 6) for n in networks)
+            else "internal or isolated",
         )
 
 
@@ -88,7 +92,7 @@ def _checked(state: State, mapping: PortMapping, reach: _Reach, facts: HostFacts
     """With a canonical host address: the given one, else what its network binds ports to, else all."""
     port = f"port {mapping.container_port}/{mapping.protocol} cannot be published"
     if not reach.versions:
-        why = f"internal or isolated: {reach.names}" if reach.names else "the container is on no network"
+        why = f"{reach.why}: {reach.names}" if reach.names else "the container is on no network"
         raise Invalid(f"{port}: it needs a network that leads outside", hint=why)
     host_ip = str(parse_ip("host address", mapping.host_ip)) if mapping.host_ip else reach.binding
     if host_ip and family(host_ip) not in reach.versions:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netrt.compile.host import compile_host
+from netrt.compile.host import compile_host, widened
 from netrt.dataplane.diff import plan
 from netrt.dataplane.difference import told
 from netrt.dataplane.facts import HostFacts
@@ -19,6 +19,7 @@ from netrt.dataplane.ops import Op
 from netrt.dataplane.scope import Scope
 from netrt.engine.ports import Kernel
 from netrt.errors import KernelRefused, Residue
+from netrt.model.container import HOST_SANDBOX
 from netrt.model.decision import Touched
 from netrt.model.state import State
 from netrt.spans import span
@@ -36,12 +37,16 @@ class Change:
     touched: Touched
     facts: HostFacts
 
+    def compiled(self) -> tuple[HostState, HostState]:
+        """What was wanted of what is touched, and what is wanted now."""
+        touched = widened(self.touched, self.before, self.after)
+        return compile_host(self.before, self.facts, touched), compile_host(self.after, self.facts, touched)
+
 
 def planned(kernel: Kernel, change: Change) -> tuple[Op, ...]:
     """What a change would do to the kernel as it is now, without the flows to forget. Raises Conflict."""
     with span("compile"):
-        had = compile_host(change.before, change.facts, change.touched)
-        wanted = compile_host(change.after, change.facts, change.touched)
+        had, wanted = change.compiled()
     with span("observe"):
         seen = kernel.observe(Scope.around([*had, *wanted]))
     if _other_skeleton(seen, wanted):
@@ -61,14 +66,19 @@ def converge(kernel: Kernel, change: Change) -> tuple[Op, ...]:
     except KernelRefused as refusal:
         refusal.hint = refusal.hint or "nothing was changed"
         broken = _broken_elsewhere(kernel, change)
-        converge_whole(kernel, change.before, kernel.facts(fresh=True))
+        converge_whole(kernel, change.before, kernel.facts(fresh=True), places_of(change.after))
         if not broken:
             raise
     try:
         return _apply(kernel, planned(kernel, change))
     except KernelRefused:
-        converge_whole(kernel, change.before, kernel.facts(fresh=True))
+        converge_whole(kernel, change.before, kernel.facts(fresh=True), places_of(change.after))
         raise
+
+
+def places_of(state: State) -> frozenset[str]:
+    """The sandboxes of a State: what stands in one by a link of the host, nothing on the host tells of."""
+    return frozenset(container.sandbox.path for container in state.containers.values()) - {HOST_SANDBOX}
 
 
 def differences(kernel: Kernel, state: State, about: Touched) -> tuple[str, ...]:
@@ -77,28 +87,31 @@ def differences(kernel: Kernel, state: State, about: Touched) -> tuple[str, ...]
     return told(kernel.observe(Scope.around(wanted)), wanted)
 
 
-def converge_whole(kernel: Kernel, state: State, facts: HostFacts) -> tuple[Op, ...]:
-    """Bring everything on the host that is ours to what `state` says, and return what was done.
+def converge_whole(
+    kernel: Kernel, state: State, facts: HostFacts, places: frozenset[str] = frozenset()
+) -> tuple[Op, ...]:
+    """Bring everything on the host that is ours to what `state` says, and return what was done. `places` are sandboxes to look
+    into besides those of `state`.
 
     Raises KernelRefused, Conflict, or Residue when something comes back each time it is mended.
     """
     done: tuple[Op, ...] = ()
     for _ in range(ROUNDS):
-        ops = _whole_plan(kernel, state, facts)
+        ops = _whole_plan(kernel, state, facts, places)
         if not ops:
             return done
         done += _apply(kernel, ops)
-    left = "; ".join(op.describe() for op in _whole_plan(kernel, state, facts)[:3])
+    left = "; ".join(op.describe() for op in _whole_plan(kernel, state, facts, places)[:3])
     if left:
         raise Residue(f"the host does not stay as it should be: {left}")
     return done
 
 
-def _whole_plan(kernel: Kernel, state: State, facts: HostFacts) -> tuple[Op, ...]:
+def _whole_plan(kernel: Kernel, state: State, facts: HostFacts, places: frozenset[str] = frozenset()) -> tuple[Op, ...]:
     with span("compile everything"):
         wanted = compile_host(state, facts)
     with span("observe everything"):
-        seen = kernel.observe(Scope.around(wanted, everything=True))
+        seen = kernel.observe(Scope.around(wanted, everything=True, places=places | places_of(state)))
     with span("plan"):
         ops = plan(seen, wanted)
         return (*ops, *_forgotten(seen, wanted)) if ops else ()
@@ -125,10 +138,7 @@ def _other_skeleton(seen: HostState, wanted: HostState) -> bool:
 
 def _broken_elsewhere(kernel: Kernel, change: Change) -> bool:
     """Whether something that this change does not touch is not as `before` wants it."""
-    own = {
-        *compile_host(change.before, change.facts, change.touched).objects,
-        *compile_host(change.after, change.facts, change.touched).objects,
-    }
+    own = {key for held in change.compiled() for key in held.objects}
     wanted = compile_host(change.before, change.facts)
     seen = kernel.observe(Scope.around(wanted, everything=True))
     return any(seen.objects.get(key) != thing for key, thing in wanted.objects.items() if key not in own)

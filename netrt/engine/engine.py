@@ -5,6 +5,7 @@ holds it and the store has it. Rule 3: a command that fails leaves State, store 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -17,8 +18,9 @@ from typing import Any, TypeVar
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.ops import DelLink, UnpinNamespace
 from netrt.decide.decide import decide
+from netrt.decide.lookup import find_network
 from netrt.decide.networks import DEFAULT_NAMES
-from netrt.engine.converge import Change, converge, converge_whole, planned
+from netrt.engine.converge import Change, converge, converge_whole, places_of, planned
 from netrt.engine.death import dead
 from netrt.engine.ports import Kernel, Publisher, Store
 from netrt.errors import Conflict, Exhausted, Exists, NetrtError, Unavailable
@@ -35,7 +37,7 @@ from netrt.model.command import (
 )
 from netrt.model.container import ProcessState
 from netrt.model.decision import Decision
-from netrt.model.network import DEFAULT_NETWORK
+from netrt.model.network import DEFAULT_NETWORK, PARENTED, parent_options, parents_named
 from netrt.model.port import PROTOCOLS, PortMapping
 from netrt.model.state import State
 from netrt.spans import Trace, current, into, span
@@ -183,7 +185,8 @@ class Engine:
         """
         self._state = self._store.load()
         self._reclaim()
-        facts = self._kernel.facts(fresh=True)
+        parents = {parent_options(n).parent for n in self._state.networks.values() if n.mode in PARENTED}
+        facts = self._kernel.facts(fresh=True, parents=parents)
         done = converge_whole(self._kernel, self._state, facts)
         for op in done:
             if isinstance(op, DelLink | UnpinNamespace):
@@ -224,25 +227,40 @@ class Engine:
             return decide(self._state, command, facts, self._clock(), self._pools)
 
     def _facts(self, command: Command) -> HostFacts:
-        """Facts are read anew only where a network may be made from them; listeners only where a port is published."""
-        fresh, listeners = False, frozenset[str]()
+        """Facts are read anew only where a network may be made from them; listeners only where a port is published; parents
+        where something is to stand on them."""
+        fresh, listeners, parents = False, frozenset[str](), frozenset[str]()
         match command:
-            case CreateNetwork():
-                fresh = True
+            case CreateNetwork(mode=mode, options=options):
+                fresh, parents = True, parents_named(mode, options)
             case CreateContainer(endpoints=wished):
                 fresh = self._lacks_default(command.network_mode, *(e.network for e in wished))
                 listeners = _protocols(command.ports)
+                parents = self._parents(command.network_mode, *(e.network for e in wished))
             case Connect(endpoint=wish):
                 fresh = self._lacks_default(wish.network)
+                parents = self._parents(wish.network)
             case NoteProcess(state=state):
                 listeners = frozenset(PROTOCOLS if state == ProcessState() else ())
             case Attach(definition=definition):
                 fresh = definition is not None and definition.name not in self._state.network_names
                 listeners = _protocols(command.ports)
+                parents = self._parents(command.endpoint.network, *([definition.name] if definition else []))
+                parents |= parents_named(definition.mode, definition.options) if definition else frozenset()
             case Adjust():
                 listeners = _protocols(command.ports or ())
         with span("facts"):
-            return self._kernel.facts(listeners=listeners, fresh=fresh)
+            return self._kernel.facts(listeners=listeners, fresh=fresh, parents=parents)
+
+    def _parents(self, *refs: str) -> frozenset[str]:
+        """The parents of the networks that are meant, as far as these are there."""
+        found: set[str] = set()
+        for ref in refs:
+            with contextlib.suppress(NetrtError):
+                held = self._state.networks.get(self._state.network_names.get(ref, ref))
+                network = held or find_network(self._state, ref)
+                found |= parents_named(network.mode, network.options)
+        return frozenset(found)
 
     def _lacks_default(self, *networks: str) -> bool:
         """Whether these may mean the default network, and it is yet to be made."""
@@ -272,7 +290,7 @@ class Engine:
                 self._store.save(before, after)
         except Unavailable:
             if acts:
-                converge_whole(self._kernel, before, self._kernel.facts(fresh=True))
+                converge_whole(self._kernel, before, self._kernel.facts(fresh=True), places_of(after))
             raise
 
     def _repair(self) -> Outcome:

@@ -18,23 +18,29 @@ from typing import assert_never
 from netrt.dataplane import ops
 from netrt.dataplane.objects import HOST
 from netrt.errors import Invalid
-from netrt.kernel import links, nameport, routes, shaping, sysctl
+from netrt.kernel import links, nameport, neighbors, routes, shaping, sysctl
+from netrt.kernel.announce import announce
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.netns import enter, open_namespace
 from netrt.kernel.procfs import Procfs
 from netrt.kernel.refused import gone, harmless, refused
 from netrt.kernel.wire import Request
+from netrt.model.address import host_of
 from netrt.spans import span
 
 LinkOp = (
     ops.AddBridge
     | ops.AddVeth
+    | ops.AddStacked
     | ops.SetLink
     | ops.DelLink
     | ops.AddAddress
     | ops.DelAddress
     | ops.SetRoute
     | ops.DelRoute
+    | ops.SetNeighbor
+    | ops.DelNeighbor
+    | ops.Announce
     | ops.SetSysctl
     | ops.ChangeSetting
     | ops.AddIfb
@@ -56,10 +62,14 @@ def place(op: ops.Op) -> str:
     match op:
         case ops.SetLink() | ops.DelLink():
             return op.netns
-        case ops.AddAddress() | ops.DelAddress():
+        case ops.AddStacked():
+            return op.link.netns
+        case ops.AddAddress() | ops.DelAddress() | ops.Announce():
             return op.address.netns
         case ops.SetRoute() | ops.DelRoute():
             return op.route.netns
+        case ops.SetNeighbor() | ops.DelNeighbor():
+            return op.neighbor.netns
         case ops.SetSysctl():
             return op.sysctl.netns
         case ops.ChangeSetting():
@@ -79,9 +89,11 @@ NO_LINK = 0x7FFFFFFF
 
 
 class Sandboxes:
-    """Sandboxes as open files. The last one stays open: an attach pins it, reaches into it and enters it."""
+    """Sandboxes as open files. The last one stays open: an attach pins it, reaches into it and enters it. `host` is a socket of
+    the host's namespace, by which links are known that others in sandboxes stand on."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: Netlink) -> None:
+        self.host = host
         self._path, self._descriptor = HOST, -1
 
     def open(self, path: str) -> int:
@@ -144,6 +156,8 @@ class Hands:
             case ops.AddVeth(host, inner):
                 netns, bridge = self._netns(op, inner.netns), self._master(op, host.master)
                 self._make(op, host.name, links.add_veth(op, netns, bridge, ipv6=self._settings.has_ipv6()))
+            case ops.AddStacked(link):
+                self._make(op, link.name, links.add_stacked(link, *self._lower(op)))
             case ops.SetLink():
                 master = None if op.master is None else self._master(op, op.master)
                 self._wait(op, *links.set_link(op, master))
@@ -155,6 +169,10 @@ class Hands:
                 self._wait(op, routes.add_route(route, self._needed(op, route.link)))
             case ops.DelRoute(route):
                 self._wait(op, routes.delete_route(route, self._index(route.link)))
+            case ops.SetNeighbor(held):
+                self._wait(op, neighbors.set_neighbor(held, self._needed(op, held.link)))
+            case ops.DelNeighbor(held):
+                self._wait(op, neighbors.delete_neighbor(held, self._index(held.link)))
             case ops.SetSysctl(setting):
                 self._flush()
                 try:
@@ -172,6 +190,12 @@ class Hands:
                 self._checked(op, nameport.take())
             case ops.AddIfb(link):
                 self._make(op, link.name, links.add_ifb(link, ipv6=self._settings.has_ipv6()))
+            case ops.Announce(address):
+                self._flush()
+                try:
+                    announce(address.link, host_of(address.address))
+                except OSError as error:
+                    raise refused(op, error.errno or 0) from None
             case _:
                 self._shape(op)
 
@@ -225,10 +249,12 @@ class Hands:
         if answer.errno:
             raise refused(op, answer.errno, answer.text)
 
-    def _make(self, op: ops.AddBridge | ops.AddVeth | ops.AddIfb, name: str, requests: Sequence[Request]) -> None:
+    def _make(
+        self, op: ops.AddBridge | ops.AddVeth | ops.AddIfb | ops.AddStacked, name: str, requests: Sequence[Request]
+    ) -> None:
         """Make a link (the first request) and give it its mark (the rest); one that cannot be marked is not left behind."""
         self._flush()
-        at_once = len(requests) if name.startswith(OWN_NAMES) else 1
+        at_once = len(requests) if name.startswith(OWN_NAMES) or isinstance(op, ops.AddStacked) else 1
         with span(type(op).__name__):
             answers = self._netlink.ask(requests[:at_once])
             if not answers[0].errno:
@@ -263,6 +289,21 @@ class Hands:
         for op, answer in zip(row, self._netlink.ask(requests), strict=True):
             if answer.errno and not harmless(op, answer.errno):
                 raise refused(op, answer.errno, answer.text)
+
+    def _lower(self, op: ops.AddStacked) -> tuple[int, int]:
+        """The index of the link of the host that a new one stands on, and the number by which this namespace knows the host's."""
+        (found,) = self._sandboxes.host.ask([links.get_link(op.link.lower)])
+        if found.message is None:
+            raise refused(op, found.errno, f"there is no {op.link.lower}")
+        index = links.read_link(found.message).index
+        if op.link.netns == HOST:
+            return index, -1
+        with self._sandboxes.host.namespace() as netns:
+            self._netlink.ask([links.new_nsid(netns)])  # refused where it has one
+            (answer,) = self._netlink.ask([links.get_nsid(netns)])
+        if answer.message is None:
+            raise refused(op, answer.errno, answer.text)
+        return index, links.read_nsid(answer.message)
 
     def _netns(self, op: LinkOp, path: str) -> int | None:
         try:

@@ -24,6 +24,8 @@ from netrt.kernel.listeners import listeners as read_listeners
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.nft import Nft
 from netrt.kernel.observe import alive, observe
+from netrt.kernel.parents import lacking
+from netrt.kernel.parents import parents as read_parents
 from netrt.kernel.procfs import Procfs
 from netrt.kernel.refused import harmless, named, refused
 from netrt.kernel.spares import Spares
@@ -56,6 +58,7 @@ class LinuxKernel:
         self._nft = Nft(lock=lock_rules)
         self._forwarding = Forwarding(paths.forwarding)
         self._facts: HostFacts | None = None
+        self._parents: set[str] = set()
 
     def close(self) -> None:
         """Close the sockets. Nothing in the kernel changes."""
@@ -66,15 +69,25 @@ class LinuxKernel:
         self._procfs.close()
         self._spares.close()
 
-    def facts(self, *, listeners: Collection[str] = (), fresh: bool = False) -> HostFacts:
+    def facts(
+        self, *, listeners: Collection[str] = (), fresh: bool = False, parents: Collection[str] = ()
+    ) -> HostFacts:
         """What the host is like. Kept from call to call unless `fresh`; listeners are read anew, of these protocols only, and
-        their owners are looked up only when both are asked for. Raises KernelRefused."""
+        their owners are looked up only when both are asked for; `parents` are links to look at, now and whenever it is `fresh`.
+        Raises KernelRefused."""
         try:
+            self._parents.update(parents)
             if fresh or self._facts is None:
                 self._facts = gather(self._netlink, self._forwarding)
+            if parents or (fresh and self._parents):
+                self._facts = self._with_parents(self._facts, probed=fresh)
             return replace(self._facts, listeners=read_listeners(listeners, owners=fresh)) if listeners else self._facts
         except OSError as error:
             raise _unreadable(error) from error
+
+    def _with_parents(self, facts: HostFacts, *, probed: bool) -> HostFacts:
+        absent = lacking(self._netlink) if probed else facts.lacking
+        return replace(facts, parents=dict(read_parents(self._netlink, sorted(self._parents))), lacking=absent)
 
     def observe(self, scope: Scope) -> HostState:
         """What the kernel holds of what the scope names. Raises KernelRefused where it cannot be read."""
@@ -97,7 +110,7 @@ class LinuxKernel:
 
     def apply(self, todo: Sequence[ops.Op]) -> None:
         """Do these in order. Raises KernelRefused, naming the first that was refused."""
-        sandboxes = Sandboxes()
+        sandboxes = Sandboxes(self._netlink)
         try:
             for inside, row in groupby(todo, lambda op: place(op) != HOST):
                 if inside:

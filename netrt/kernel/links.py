@@ -8,11 +8,12 @@ the port to be one already, so that they follow the master; RTM_SETLINK ignores 
 from __future__ import annotations
 
 import struct
+import sys
 from dataclasses import dataclass
 from socket import AF_INET6, AF_UNSPEC
 
 from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL
-from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_GETNSID, RTM_NEWLINK
+from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_GETNSID, RTM_NEWLINK, RTM_NEWNSID
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfbase, ifinfmsg, protinfo_bridge
 from pyroute2.netlink.rtnl.nsidmsg import nsidmsg
 
@@ -47,6 +48,11 @@ _PORT_KIND, _PORT_DATA = _INFO["IFLA_INFO_SLAVE_KIND"], _INFO["IFLA_INFO_SLAVE_D
 _ISOLATED, _HAIRPIN = _PORT["IFLA_BRPORT_ISOLATED"], _PORT["IFLA_BRPORT_MODE"]
 _SNOOPING = 23  # IFLA_BR_MCAST_SNOOPING
 _VETH_PEER = 1  # VETH_INFO_PEER: a struct ifinfomsg and attributes
+_STACKED_MODE = 1  # IFLA_MACVLAN_MODE (u32), IFLA_IPVLAN_MODE (u16)
+_FLAVOURS = {
+    LinkKind.MACVLAN: {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8},  # MACVLAN_MODE_
+    LinkKind.IPVLAN: {"l2": 0, "l3": 1, "l3s": 2},  # IPVLAN_MODE_
+}
 _NO_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
 _NO_ADDRESS = 1  # IN6_ADDR_GEN_MODE_NONE
 _QUEUE, _QDISC = _LINK["IFLA_TXQLEN"], _LINK["IFLA_QDISC"]
@@ -57,7 +63,8 @@ _SHORT = u32(_LINK["IFLA_EXT_MASK"], _NO_STATISTICS)
 @dataclass(frozen=True, slots=True)
 class SeenLink:
     """A link as the kernel tells it. `master` and `peer` are interface indices (0: none); `peer` is in the namespace that this
-    one knows as `peer_nsid` (-1: in this one)."""
+    one knows as `peer_nsid` (-1: in this one); `type` is the kernel's ARPHRD_ number; `flavour` the mode of a macvlan or ipvlan,
+    whose `peer` is the link that it stands on."""
 
     index: int
     name: str
@@ -74,6 +81,8 @@ class SeenLink:
     flags: int = 0
     queue: int = 0
     qdisc: str = ""
+    type: int = 1
+    flavour: str = ""
 
     def setting(self, name: str) -> str:
         """One of the properties that a Setting may have."""
@@ -118,12 +127,19 @@ def get_nsid(netns: int) -> Request:
     return Request(RTM_GETNSID, 0, bytes(4) + u32(_NSID["NETNSA_FD"], netns))
 
 
+def new_nsid(netns: int) -> Request:
+    """Give another namespace (an open file) a number in this one."""
+    return Request(
+        RTM_NEWNSID, NLM_F_ACK, bytes(4) + u32(_NSID["NETNSA_NSID"], 0xFFFFFFFF) + u32(_NSID["NETNSA_FD"], netns)
+    )
+
+
 def read_nsid(message: Message) -> int:
     return struct.unpack("=i", attributes(message.body, 4)[_NSID["NETNSA_NSID"]])[0]  # type: ignore[no-any-return]
 
 
 def read_link(message: Message) -> SeenLink:
-    _, _, index, flags, _ = _HEADER.unpack_from(message.body)
+    _, medium, index, flags, _ = _HEADER.unpack_from(message.body)
     held = attributes(message.body, _HEADER.size)
     info = attributes(held.get(_LINKINFO, b""))
     port = attributes(info.get(_PORT_DATA, b"")) if info.get(_PORT_KIND) == b"bridge\0" else {}
@@ -131,7 +147,7 @@ def read_link(message: Message) -> SeenLink:
     return SeenLink(
         index=index,
         name=string(held[_NAME]),
-        kind=string(info.get(_KIND, b"")),
+        kind=(kind := string(info.get(_KIND, b""))),
         mac=held.get(_ADDRESS, b"").hex(":"),
         mtu=number(held[_MTU]),
         up=bool(flags & IFF_UP),
@@ -144,7 +160,14 @@ def read_link(message: Message) -> SeenLink:
         flags=flags,
         queue=number(held.get(_QUEUE, b"")),
         qdisc=string(held.get(_QDISC, b"")),
+        type=medium,
+        flavour=_flavour(kind, info.get(_DATA, b"")) if kind in _FLAVOURS else "",
     )
+
+
+def _flavour(kind: str, data: bytes) -> str:
+    mode = number(attributes(data).get(_STACKED_MODE, b""))
+    return next((name for name, known in _FLAVOURS[LinkKind(kind)].items() if known == mode), "")
 
 
 # write
@@ -207,6 +230,28 @@ def add_veth(op: AddVeth, netns: int | None, master: int, *, ipv6: bool) -> tupl
     if op.host.isolated or op.host.hairpin:
         marked.append(_port_flags(op.host.isolated or None, op.host.hairpin or None))
     return made, _request(RTM_NEWLINK, NLM_F_ACK, *marked)
+
+
+def add_stacked(link: Link, lower: int, nsid: int) -> tuple[Request, ...]:
+    """A link that stands on the one of index `lower` in the namespace that has the number `nsid` (-1: in this one)."""
+    mode = _FLAVOURS[link.kind][link.flavour].to_bytes(4 if link.kind is LinkKind.MACVLAN else 2, sys.byteorder)
+    made = _request(
+        RTM_NEWLINK,
+        NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+        text(_NAME, link.name),
+        u32(_PEER, lower),
+        *([u32(_PEER_NSID, nsid)] if nsid >= 0 else []),
+        u32(_MTU, link.mtu),
+        *([mac(_ADDRESS, link.mac)] if link.mac else []),
+        nested(_LINKINFO, text(_KIND, link.kind), nested(_DATA, attribute(_STACKED_MODE, mode))),
+    )
+    return made, _request(RTM_NEWLINK, NLM_F_ACK, text(_NAME, link.name), text(_ALIAS, link.alias))
+
+
+def probe(kind: str) -> Request:
+    """Ask for a link that stands on nothing, which no kernel makes: one that does not know the kind says so."""
+    info = nested(_LINKINFO, text(_KIND, kind))
+    return _request(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, text(_NAME, "nrprobe"), info)
 
 
 def set_link(op: SetLink, master: int | None) -> tuple[Request, ...]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 
 from pyroute2.netlink import (
@@ -26,6 +28,7 @@ from netrt.errors import KernelRefused
 from netrt.kernel.wire import Answer, Message, Request, answer, messages
 
 _CAP_ACK, _EXT_ACK, _STRICT = 10, 11, 12  # NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK
+_SIOCGSKNS = 0x894C
 _BATCH = 32
 """Requests in one sendmsg; their answers fit the default receive buffer."""
 _ROOM = 65536
@@ -52,6 +55,15 @@ class Netlink:
 
     def close(self) -> None:
         self._socket.close()
+
+    @contextlib.contextmanager
+    def namespace(self) -> Iterator[int]:
+        """The network namespace to which the socket belongs, as an open file."""
+        descriptor = fcntl.ioctl(self._socket, _SIOCGSKNS)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     def ask(self, requests: Sequence[Request]) -> list[Answer]:
         """Send these and return their answers, in order. Each is done or refused on its own. Raises OSError."""

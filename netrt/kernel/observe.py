@@ -11,7 +11,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.objects import (
@@ -20,10 +20,12 @@ from netrt.dataplane.objects import (
     PIN_DIRECTORY,
     PIN_PREFIX,
     ROUTE_PROTOCOL,
+    STACKED,
     Address,
     Foreign,
     Link,
     LinkKind,
+    Neighbor,
     Object,
     Pin,
     Redirect,
@@ -33,7 +35,7 @@ from netrt.dataplane.objects import (
 )
 from netrt.dataplane.scope import Scope
 from netrt.errors import Invalid
-from netrt.kernel import links, nameport, routes, shaping
+from netrt.kernel import links, nameport, neighbors, routes, shaping
 from netrt.kernel.links import SeenLink
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.netns import away, enter, identify, opened
@@ -58,12 +60,13 @@ class _View:
     shaped: set[str] = field(default_factory=set)
     redirected: set[str] = field(default_factory=set)
     name_port: bool = False
+    with_neighbors: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
 class _Sight:
     """What was seen in one namespace. `names` tells the names of the indices that its links and routes speak of; `nsid` is the
-    number by which the host's namespace knows it."""
+    number by which the host's namespace knows it, `host` the one by which it knows the host's."""
 
     links: list[SeenLink]
     addresses: list[routes.SeenAddress]
@@ -71,7 +74,9 @@ class _Sight:
     sysctls: list[tuple[str, str]]
     names: dict[int, str]
     nsid: int = -1
+    host: int = -1
     others: list[Object] = field(default_factory=list)
+    neighbors: list[Neighbor] = field(default_factory=list)
 
 
 def observe(scope: Scope, netlink: Netlink, settings: Tree, procfs: Procfs, nft: Nft) -> HostState:
@@ -80,10 +85,10 @@ def observe(scope: Scope, netlink: Netlink, settings: Tree, procfs: Procfs, nft:
     sights = {HOST: _look(netlink, settings, views.pop(HOST, _View()), everything=scope.everything)}
     there = {path: view for path, view in views.items() if os.path.exists(path)}
     if there:
-        sights |= away(lambda: _look_inside(there, netlink, procfs))
+        sights |= away(lambda: _look_inside(there, netlink, procfs, everything=scope.everything))
     seen: list[Object] = [*_pins(scope), *_links(sights, scope), *_others(sights, scope)]
     for place, sight in sights.items():
-        seen += _inside(place, sight)
+        seen += _inside(place, sight, scope)
     rules = [key for key in scope.keys if key[0] in ("element", "skeleton")]
     if rules or scope.everything:
         seen += nft.seen(None if scope.everything else rules)
@@ -104,6 +109,9 @@ def _views(scope: Scope) -> dict[str, _View]:
                 at(netns).sysctls.append(name)
             case ("route", netns, *_):
                 at(netns).routes = True
+            case ("neighbor", netns, name, _):
+                at(netns).links.add(name)
+                at(netns).with_neighbors.add(name)
             case ("foreign", netns, name):
                 at(netns).links.add(name)
             case ("setting", netns, name, _):
@@ -131,24 +139,27 @@ def _views(scope: Scope) -> dict[str, _View]:
 # look
 
 
-def _look_inside(views: Mapping[str, _View], host: Netlink, procfs: Procfs) -> dict[str, _Sight]:
+def _look_inside(views: Mapping[str, _View], host: Netlink, procfs: Procfs, *, everything: bool) -> dict[str, _Sight]:
     """Look in these sandboxes, one after another, from the calling thread. `host` is a socket of the host's namespace."""
     sights = {}
     for path, view in views.items():
         with contextlib.suppress(Invalid), opened(path) as netns:
             enter(netns)
             with Netlink() as netlink, Tree.of_sandbox(procfs) as settings:
-                sights[path] = _look(netlink, settings, view)
+                sights[path] = _look(netlink, settings, view, marked=everything)
+                if any(link.kind in STACKED for link in sights[path].links):
+                    with host.namespace() as outer:
+                        sights[path].host = _nsid(netlink, outer)
             if view.name_port and (port := nameport.seen(path)):
                 sights[path].others.append(port)
             sights[path].nsid = _nsid(host, netns)
     return sights
 
 
-def _look(netlink: Netlink, settings: Tree, view: _View, *, everything: bool = False) -> _Sight:
-    """Look in the calling thread's namespace, to which `netlink` and `settings` belong. `everything`: also at whatever bears our
-    mark."""
-    if everything:
+def _look(netlink: Netlink, settings: Tree, view: _View, *, everything: bool = False, marked: bool = False) -> _Sight:
+    """Look in the calling thread's namespace, to which `netlink` and `settings` belong. `marked`: also at links that bear our
+    mark; `everything`: also at what else of ours there is on a host."""
+    if everything or marked:
         found = [link for link in _all_links(netlink) if link.name in view.links or _marked(link)]
         ours = {link.index for link in found}
         addresses = [a for a in _addresses(netlink) if a.index in ours]
@@ -166,7 +177,19 @@ def _look(netlink: Netlink, settings: Tree, view: _View, *, everything: bool = F
         sysctls=[(name, value) for name in view.sysctls if (value := settings.read(name)) is not None],
         names=_names(found, ways),
         others=[*_shapers(netlink, shaped), *_redirects(netlink, redirected)],
+        neighbors=[n for link in found if _has_neighbors(link, view, everything) for n in _neighbors(netlink, link)],
     )
+
+
+def _has_neighbors(link: SeenLink, view: _View, everything: bool) -> bool:
+    """Whether to read a link's permanent neighbours: others than links of ours that stand on another one have none of ours."""
+    return link.name in view.with_neighbors or (everything and link.kind in STACKED and _marked(link))
+
+
+def _neighbors(netlink: Netlink, link: SeenLink) -> Iterator[Neighbor]:
+    """Of the namespace of this socket, which is told later."""
+    found = (neighbors.read_neighbor(m, "", link.name) for m in netlink.dump(neighbors.get_neighbors(link.index)))
+    return (held for held in found if held is not None)
 
 
 def _shapers(netlink: Netlink, shaped: Sequence[SeenLink]) -> Iterator[Shaper]:
@@ -258,7 +281,7 @@ def _links(sights: Mapping[str, _Sight], scope: Scope) -> Iterator[Object]:
     pairs = dict(_pairs(sights))
     for netns, sight in sights.items():
         for link in sight.links:
-            marked = scope.everything and netns == HOST and _marked(link)
+            marked = scope.everything and _marked(link) and (netns == HOST or link.kind in STACKED)
             if not marked and ("link", netns, link.name) not in scope.keys:
                 continue
             kind = LinkKind(link.kind) if link.kind in _KINDS else LinkKind.OTHER
@@ -269,12 +292,20 @@ def _links(sights: Mapping[str, _Sight], scope: Scope) -> Iterator[Object]:
                 mac="" if netns == HOST and kind in (LinkKind.VETH, LinkKind.IFB) else link.mac,
                 mtu=link.mtu,
                 up=link.up,
-                alias=link.alias if netns == HOST else "",
+                alias=link.alias if netns == HOST or kind in STACKED else "",
                 master=sight.names.get(link.master, ""),
                 isolated=link.isolated,
                 hairpin=link.hairpin,
                 peer=pairs.get((netns, link.name)),
+                lower=_lower(netns, link, sights) if kind in STACKED else "",
+                flavour=link.flavour,
             )
+
+
+def _lower(netns: str, link: SeenLink, sights: Mapping[str, _Sight]) -> str:
+    """The name of the link of the host that this one stands on; empty where it stands on one of another namespace."""
+    on_host = link.peer_nsid < 0 if netns == HOST else link.peer_nsid == sights[netns].host >= 0
+    return _name(link.peer) if on_host else ""
 
 
 def _others(sights: Mapping[str, _Sight], scope: Scope) -> Iterator[Object]:
@@ -305,12 +336,18 @@ def _pairs(sights: Mapping[str, _Sight]) -> Iterator[tuple[tuple[str, str], tupl
             yield other, (HOST, link.name)
 
 
-def _inside(netns: str, sight: _Sight) -> Iterator[Object]:
+def _inside(netns: str, sight: _Sight, scope: Scope) -> Iterator[Object]:
     for address in sight.addresses:
         yield Address(netns=netns, link=sight.names[address.index], address=address.address)
     for way in sight.routes:
         if way.link in sight.names and way.protocol == ROUTE_PROTOCOL:
-            yield routes.as_object(way, netns, sight.names[way.link])
+            route = routes.as_object(way, netns, sight.names[way.link])
+            if netns != HOST or scope.everything or route.key in scope.keys:
+                yield route
+    for held in sight.neighbors:
+        # in a sandbox, people may have made others
+        if ("neighbor", netns, held.link, held.address) in scope.keys or (scope.everything and netns == HOST):
+            yield replace(held, netns=netns)
     for name, value in sight.sysctls:
         yield Sysctl(netns=netns, name=name, value=value)
     yield from sight.others

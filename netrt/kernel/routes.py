@@ -62,6 +62,7 @@ class SeenRoute:
     mtu: int
     advmss: int
     scope: int
+    src: str = ""
 
 
 def _family(text: str) -> int:
@@ -136,6 +137,7 @@ def read_route(message: Message) -> SeenRoute:
         mtu=number(metrics.get(_METRIC_MTU, b"")),
         advmss=number(metrics.get(_METRIC_ADVMSS, b"")),
         scope=scope,
+        src=address(src) if (src := held.get(_RTA["RTA_PREFSRC"], b"")) else "",
     )
 
 
@@ -151,6 +153,7 @@ def as_object(seen: SeenRoute, netns: str, link: str) -> Route:
         mtu=seen.mtu,
         advmss=seen.advmss,
         scope=-1 if seen.scope == _usual_scope(seen.dst, seen.via) else seen.scope,
+        src=seen.src,
     )
 
 
@@ -175,6 +178,7 @@ def _route(route: Route, index: int) -> bytes:
     header = _ROUTE_HEADER.pack(_family(route.dst), to.prefixlen, 0, 0, small, ROUTE_PROTOCOL, scope, _UNICAST, 0)
     parts = [attribute(_RTA["RTA_DST"], to.network_address.packed)] if to.prefixlen else []
     parts += [attribute(_RTA["RTA_GATEWAY"], _packed(route.via))] if route.via else []
+    parts += [attribute(_RTA["RTA_PREFSRC"], _packed(route.src))] if route.src else []
     parts += [u32(_RTA["RTA_PRIORITY"], route.metric)] if route.metric else []
     parts += [u32(_RTA["RTA_TABLE"], route.table)] if route.table else []
     metrics = [u32(n, value) for n, value in ((_METRIC_MTU, route.mtu), (_METRIC_ADVMSS, route.advmss)) if value]

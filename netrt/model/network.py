@@ -1,5 +1,5 @@
 """A network as people ask for it. Driver options are kept as they were given (inspect shows them so) and read through
-`bridge_options`, which is the only place that knows their names."""
+`bridge_options` and `parent_options`, which alone know their names."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
 
 import msgspec
 
 from netrt.errors import Invalid
+from netrt.model import option
 from netrt.model.address import host_of, ip, network, parse_ip, parse_network
-from netrt.model.names import check_ifname, check_label, check_name
+from netrt.model.names import check_label, check_name, is_link_name
+from netrt.model.parent import ParentOptions, ipvlan_options, macvlan_options
 
 
 class Mode(enum.StrEnum):
@@ -22,6 +23,8 @@ class Mode(enum.StrEnum):
     `foreign` one somebody else makes the links (a CNI plugin that is not ours), and we only add to them."""
 
     BRIDGE = "bridge"
+    MACVLAN = "macvlan"
+    IPVLAN = "ipvlan"
     HOST = "host"
     NONE = "null"
     FOREIGN = "foreign"
@@ -156,8 +159,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
         check_name("network name", self.name)
         for key, value in self.labels.items():
             check_label(key, value)
-        if self.mode is Mode.BRIDGE:
-            bridge_options(self.options)
+        check_options(self.mode, self.options)
 
     @property
     def predefined(self) -> bool:
@@ -180,12 +182,31 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
 
     def leads_outside(self, version: int) -> bool:
         """Whether it has a way to the outside for one family (4 or 6)."""
+        if self.mode in PARENTED:
+            return not self.internal and bool(self.subnets_of(version))
+        return self.publishes(version)
+
+    def publishes(self, version: int) -> bool:
+        """Whether ports of the host may lead to its containers: the host is their way to the outside."""
         if self.mode is Mode.FOREIGN:
             return bool(self.subnets_of(version))
         if self.mode is not Mode.BRIDGE or self.internal or not self.subnets_of(version):
             return False
         return bridge_options(self.options).gateway_mode(version) is not GatewayMode.ISOLATED
 
+    @property
+    def iface_prefix(self) -> str:
+        """How the names of interfaces on it begin."""
+        if self.mode in PARENTED:
+            return parent_options(self).iface_prefix
+        return bridge_options(self.options).iface_prefix
+
+
+MADE = (Mode.BRIDGE, Mode.MACVLAN, Mode.IPVLAN)
+"""What people can make, and containers be on."""
+
+PARENTED = (Mode.MACVLAN, Mode.IPVLAN)
+"""Whose containers stand on a link of the host."""
 
 DEFAULT_NETWORK = "bridge"
 PREDEFINED = (DEFAULT_NETWORK, "host", "none")
@@ -219,74 +240,45 @@ class BridgeOptions:
         return self.gateway_mode_ipv6 if version == 6 else self.gateway_mode_ipv4
 
 
-def _boolean(key: str, text: str) -> bool:
-    if text.lower() not in ("true", "false", "1", "0"):
-        raise Invalid(f"option {key}={text[:40]!r} is not a boolean", hint="use true or false")
-    return text.lower() in ("true", "1")
-
-
-def _mtu(key: str, text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1280 <= int(text) <= 65535:
-        raise Invalid(f"option {key}={text[:40]!r} is not an MTU", hint="use a number from 1280 to 65535")
-    return int(text)
-
-
-def _gateway_mode(key: str, text: str) -> GatewayMode:
-    try:
-        return GatewayMode(text)
-    except ValueError:
-        raise Invalid(f"option {key}={text[:40]!r} is unknown", hint="use nat, routed or isolated") from None
-
-
-def _antispoof(key: str, text: str) -> Antispoof:
-    try:
-        return Antispoof(text)
-    except ValueError:
-        raise Invalid(f"option {key}={text[:40]!r} is unknown", hint="use full, mac or off") from None
-
-
-def _iface_prefix(key: str, text: str) -> str:
-    if len(text) > 12:
-        raise Invalid(f"option {key}={text[:40]!r} is too long", hint="use at most 12 characters")
-    return check_ifname(text)
-
-
-def _binding(key: str, text: str) -> str:
-    address = parse_ip(f"option {key}", text)
-    if address.version != 4:
-        raise Invalid(f"option {key}={text!r} is not an IPv4 address")
-    return str(address)
-
-
-BRIDGE_OPTIONS: dict[str, tuple[str, Any]] = {
-    "com.docker.network.bridge.name": ("bridge_name", lambda _, text: check_ifname(text)),
-    "com.docker.network.bridge.enable_icc": ("icc", _boolean),
-    "com.docker.network.bridge.enable_ip_masquerade": ("masquerade", _boolean),
-    "com.docker.network.bridge.host_binding_ipv4": ("host_binding_ipv4", _binding),
-    "com.docker.network.bridge.gateway_mode_ipv4": ("gateway_mode_ipv4", _gateway_mode),
-    "com.docker.network.bridge.gateway_mode_ipv6": ("gateway_mode_ipv6", _gateway_mode),
-    "com.docker.network.container_iface_prefix": ("iface_prefix", _iface_prefix),
-    "com.docker.network.driver.mtu": ("mtu", _mtu),
-    "host_access": ("host_access", _boolean),
-    "open": ("open", _boolean),
-    "antispoof": ("antispoof", _antispoof),
-    "hairpin": ("hairpin", _boolean),
-    "promisc": ("promisc", _boolean),
-    "existing_bridge": ("existing", _boolean),
+BRIDGE_OPTIONS: dict[str, tuple[str, option.Reader]] = {
+    "com.docker.network.bridge.name": ("bridge_name", option.ifname),
+    "com.docker.network.bridge.enable_icc": ("icc", option.boolean),
+    "com.docker.network.bridge.enable_ip_masquerade": ("masquerade", option.boolean),
+    "com.docker.network.bridge.host_binding_ipv4": ("host_binding_ipv4", option.binding),
+    "com.docker.network.bridge.gateway_mode_ipv4": ("gateway_mode_ipv4", option.one_of(GatewayMode)),
+    "com.docker.network.bridge.gateway_mode_ipv6": ("gateway_mode_ipv6", option.one_of(GatewayMode)),
+    option.IFACE_PREFIX: ("iface_prefix", option.iface_prefix),
+    option.MTU: ("mtu", option.mtu),
+    "host_access": ("host_access", option.boolean),
+    "open": ("open", option.boolean),
+    "antispoof": ("antispoof", option.one_of(Antispoof)),
+    "hairpin": ("hairpin", option.boolean),
+    "promisc": ("promisc", option.boolean),
+    "existing_bridge": ("existing", option.boolean),
 }
 
 
 def bridge_options(options: Mapping[str, str]) -> BridgeOptions:
     """Read driver options. Raises Invalid with the list of known options for one that is unknown."""
-    known: dict[str, Any] = {}
-    for key, text in options.items():
-        if key not in BRIDGE_OPTIONS:
-            raise Invalid(
-                f"unknown option {key[:80]!r} for a bridge network", hint="known: " + ", ".join(BRIDGE_OPTIONS)
-            )
-        field, read = BRIDGE_OPTIONS[key]
-        known[field] = read(key, text)
-    return BridgeOptions(**known)
+    return BridgeOptions(**option.read_options("bridge", BRIDGE_OPTIONS, options))
+
+
+def parent_options(network: Network) -> ParentOptions:
+    """The options of a network that has a parent."""
+    return (macvlan_options if network.mode is Mode.MACVLAN else ipvlan_options)(network.options)
+
+
+def parents_named(mode: Mode, options: Mapping[str, str]) -> frozenset[str]:
+    """The name of the parent, if such a network has one and it is a name."""
+    name = options.get("parent", "") if mode in PARENTED else ""
+    return frozenset({name}) if is_link_name(name) else frozenset()
+
+
+def check_options(mode: Mode, options: Mapping[str, str]) -> None:
+    """Raises Invalid where they are not those of a network of this mode; networks that nobody makes are not looked at."""
+    readers = {Mode.BRIDGE: bridge_options, Mode.MACVLAN: macvlan_options, Mode.IPVLAN: ipvlan_options}
+    if mode in readers:
+        readers[mode](options)
 
 
 assert {field for field, _ in BRIDGE_OPTIONS.values()} == {f.name for f in fields(BridgeOptions)}

@@ -197,7 +197,7 @@ class State:
             released=released,
             ledgers=ledgers,
             links={**self.links, attachment.link: key},
-            macs={**self.macs, (network.id, attachment.mac): key},
+            macs={**self.macs, (network.id, attachment.mac): key} if attachment.mac else self.macs,
             of_container={**self.of_container, attachment.container_id: mine if key in mine else (*mine, key)},
             of_network={
                 **self.of_network,
@@ -212,7 +212,8 @@ class State:
         macs, ledgers = dict(self.macs), dict(self.ledgers)
         released, order = dict(self.released), self.order
         gone = attachments.pop(key)
-        del links[gone.link], macs[gone.network_id, gone.mac]
+        del links[gone.link]
+        macs.pop((gone.network_id, gone.mac), None)
         owner, network = self.containers[gone.container_id].name, self.networks[gone.network_id]
         for interface in gone.addresses:
             address = host_of(interface)
@@ -312,7 +313,8 @@ def check_rows(state: State) -> None:
     assert len(state.network_names) == len(state.networks), "two networks of one name"
     assert len(state.container_names) == len(state.containers), "two containers of one name"
     assert len(state.links) == len(state.attachments), "two attachments of one link"
-    assert len(state.macs) == len(state.attachments), "two attachments of one network with one MAC"
+    with_mac = [attachment for attachment in state.attachments.values() if attachment.mac]
+    assert len(state.macs) == len(with_mac), "two attachments of one network with one MAC"
     assert sum(len(a.addresses) for a in state.attachments.values()) == len(state.addresses), "an address twice"
     assert not set(state.released) & set(state.addresses), "an address both in use and released"
     for attachment in state.attachments.values():

@@ -15,7 +15,19 @@ import pytest
 
 from netrt.dataplane import ops
 from netrt.dataplane.hoststate import HostState
-from netrt.dataplane.objects import HOST, Address, Element, Link, LinkKind, NamePort, Object, Pin, Route, Sysctl
+from netrt.dataplane.objects import (
+    HOST,
+    Address,
+    Element,
+    Link,
+    LinkKind,
+    NamePort,
+    Neighbor,
+    Object,
+    Pin,
+    Route,
+    Sysctl,
+)
 from netrt.dataplane.scope import Scope
 from netrt.errors import KernelRefused
 from netrt.firewall.elements import port_elements
@@ -123,6 +135,42 @@ def published(spec: str, address: str = "10.1.0.2") -> tuple[Element, ...]:
 WEB, RANGE, LOCAL = published("8080:80"), published("9000-9999:9000-9999/udp"), published("127.0.0.1:53:53/udp")
 MARKS = tuple(Element(table=table, set="links", at=(ONE.host.name,)) for table in ("inet", "bridge"))
 
+PARENT = Link(netns=HOST, name="nrparent0001", kind=LinkKind.BRIDGE, mac="02:42:00:00:00:07", alias="netrt:parent")
+SHIM = Link(
+    netns=HOST,
+    name="nrshim000001",
+    kind=LinkKind.MACVLAN,
+    mac="02:42:00:00:00:08",
+    alias="netrt:shim:lan",
+    lower=PARENT.name,
+    flavour="bridge",
+)
+ABOVE = replace(SHIM, netns=ONE.pin.path, name="eth0", mac=ONE.inner.mac, alias="netrt:attachment:1:eth0")
+NEAR4, NEAR6 = (Neighbor(netns=HOST, link=SHIM.name, address=a, mac=ABOVE.mac) for a in ("10.1.0.2", "fd00::2"))
+HOSTS = Neighbor(netns=ABOVE.netns, link="eth0", address="10.1.0.1", mac=SHIM.mac)
+TO_ONE = Route(netns=HOST, dst="10.1.0.2/32", via="", link=SHIM.name, src="10.1.0.1")
+ON_PARENT = Address(netns=HOST, link=PARENT.name, address="10.1.0.1/24")
+STACK = (
+    ops.AddBridge(PARENT),
+    ops.AddAddress(ON_PARENT),
+    up(PARENT),
+    ops.AddStacked(SHIM),
+    up(SHIM),
+    ops.PinNamespace(ONE.pin),
+    ops.AddStacked(ABOVE),
+    ops.SetSysctl(ONE.no_ra),
+    ops.AddAddress(ONE.address4),
+    ops.AddAddress(ONE.address6),
+    up(ABOVE),
+    ops.SetRoute(ONE.default4),
+    ops.SetNeighbor(HOSTS),
+    ops.Announce(ONE.address4),
+    ops.Announce(ONE.address6),
+    ops.SetNeighbor(NEAR4),
+    ops.SetNeighbor(NEAR6),
+    ops.SetRoute(TO_ONE),
+)
+
 Step = ops.Op | tuple[ops.Op, int]
 SCENARIOS: dict[str, tuple[Step, ...]] = {
     "a bridge": NETWORK,
@@ -193,6 +241,28 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
         ops.PutNamePort(NAMES),
         ops.UnpinNamespace(ONE.pin),
     ),
+    "links that stand on another": (
+        *STACK,
+        change(ABOVE, mac="02:42:0a:01:00:77", mtu=1400),
+        change(ABOVE, mtu=1500, alias="netrt:attachment:1:eth1"),
+        ops.SetNeighbor(replace(NEAR4, mac="02:42:0a:01:00:77")),
+        ops.DelNeighbor(NEAR6),
+        ops.DelRoute(TO_ONE),
+        ops.DelLink(ABOVE.netns, "eth0"),
+        ops.AddStacked(replace(ABOVE, flavour="private")),
+        up(SHIM, to=False),
+        ops.DelLink(HOST, SHIM.name),
+    ),
+    "what stands on a link goes with it": (*STACK, ops.DelLink(HOST, PARENT.name)),
+    "a namespace goes with what stands in it": (*STACK, ops.UnpinNamespace(ONE.pin)),
+    "stacked links that cannot be": (
+        no(ops.AddStacked(SHIM), errno.ENODEV),
+        *STACK,
+        no(ops.AddStacked(SHIM), errno.EEXIST),
+        no(ops.AddStacked(ABOVE), errno.EEXIST),
+        no(ops.AddStacked(replace(ABOVE, netns=GONE)), errno.ENOENT),
+        no(ops.SetNeighbor(replace(NEAR4, link="nrnobody")), errno.ENODEV),
+    ),
     "IPv6 is switched off": (
         *NETWORK,
         *ONE.attached(),
@@ -256,6 +326,8 @@ def mentioned(steps: Iterable[Step]) -> Iterator[Object]:
             case ops.PinNamespace(thing) | ops.AddBridge(thing) | ops.AddAddress(thing) | ops.SetRoute(thing):
                 yield thing
             case ops.SetSysctl(thing) | ops.PutNamePort(thing):
+                yield thing
+            case ops.AddStacked(thing) | ops.SetNeighbor(thing):
                 yield thing
             case ops.AddVeth(host, inner):
                 yield from (host, inner)

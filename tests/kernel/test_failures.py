@@ -28,6 +28,7 @@ from netrt.model.command import (
     RemoveContainer,
     RemoveNetwork,
 )
+from netrt.model.network import PARENTED, Mode, Subnet
 from netrt.model.port import parse_port
 from netrt.paths import Paths
 from netrt.store.memory import MemoryStore
@@ -85,7 +86,24 @@ db = CreateContainer(
     id=DB, name="db", network_mode="app", endpoints=(Endpoint(network="app"), Endpoint(network="back"))
 )
 
+lan = CreateNetwork(
+    id=NET,
+    name="lan",
+    mode=Mode.MACVLAN,
+    ipv6=True,
+    subnets=(Subnet(cidr="192.0.2.0/24"), Subnet(cidr="2001:db8::/64")),
+    options={"parent": "uplink", "host_access": "true"},
+)
+box = CreateContainer(id=WEB, name="box", network_mode="lan")
+second = CreateContainer(id=DB, name="second", network_mode="lan")
+idle = CreateContainer(id=DB, name="idle", network_mode="back")
+
 FLOWS = {
+    "attach by macvlan": Flow((lan,), box),
+    "attach one more by macvlan": Flow((lan, box), second),
+    "connect by macvlan": Flow((lan, other, idle), Connect(container="idle", endpoint=Endpoint(network="lan"))),
+    "disconnect from macvlan": Flow((lan, box), Disconnect(network="lan", container="box")),
+    "detach from macvlan": Flow((lan, box, second), RemoveContainer(container="box")),
     "create the first network": Flow((), network),
     "create a second network": Flow((network,), other),
     "attach with a port": Flow((network,), web),
@@ -119,6 +137,8 @@ def engine_on() -> Iterator[Callable[[MemoryStore], Engine]]:
 def _before(host: Host, flow: Flow, engine: Engine) -> dict[str, Any]:
     for switch in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
         Path("/proc/sys/net", switch).write_text("1")  # a host that forwards by its own will: we need no guard
+    if any(isinstance(command, CreateNetwork) and command.mode in PARENTED for command in flow.given):
+        host.outside()
     Hurt.at = -1
     engine.start()
     for command in flow.given:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netrt.compile.host import MODES, compile_host
+from netrt.compile.host import MODES, compile_host, widened
 from netrt.dataplane.diff import plan
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.hoststate import HostState
-from netrt.dataplane.objects import HOST, Address, Link, Pin, Route, Sysctl
+from netrt.dataplane.objects import HOST, Address, Foreign, Link, Pin, Route, Sysctl
 from netrt.dataplane.step import steps
 from netrt.decide.decide import decide
 from netrt.decide.networks import initial_state
@@ -18,14 +18,21 @@ from netrt.model.command import Command, CreateContainer, CreateNetwork, Endpoin
 from netrt.model.network import Mode
 from netrt.model.port import parse_port
 from netrt.model.state import State
-from tests.strategies import IDS, NOW, ROOMY, commands, states
+from tests.strategies import IDS, NOW, PARENTS, ROOMY, commands, states
 
 FACTS = HostFacts(mtu=1400)
 
 
 def kept(host: HostState) -> dict[tuple[str, ...], object]:
-    """All but the sysctls of the host as a whole: they are raised for the first network, and never lowered."""
-    return {k: o for k, o in host.objects.items() if not (isinstance(o, Sysctl) and o.netns == HOST)}
+    """All but what others made, and the sysctls of the host as a whole: they are raised for the first network, and never
+    lowered."""
+    things = host.objects.items()
+    return {k: o for k, o in things if not (isinstance(o, Foreign) or (isinstance(o, Sysctl) and o.netns == HOST))}
+
+
+def standing(host: HostState) -> HostState:
+    """With the links that others made there."""
+    return host.replaced(added=[Foreign(netns=HOST, name=name) for name in PARENTS])
 
 
 @given(states(), commands)
@@ -36,9 +43,10 @@ def test_what_a_command_does_not_touch_does_not_change(state: State, command: Co
     except NetrtError:
         return
     before, after = kept(compile_host(state, FACTS)), kept(compile_host(decision.state, FACTS))
+    touched = widened(decision.touched, state, decision.state)
     scoped = {
-        *compile_host(state, FACTS, decision.touched).objects,
-        *compile_host(decision.state, FACTS, decision.touched).objects,
+        *compile_host(state, FACTS, touched).objects,
+        *compile_host(decision.state, FACTS, touched).objects,
     }
     differing = {key for key in {*before, *after} if before.get(key) != after.get(key)}
     assert differing <= scoped
@@ -50,9 +58,10 @@ def test_a_scoped_plan_does_what_a_whole_plan_does(state: State, command: Comman
         decision = decide(state, command, ROOMY, NOW)
     except NetrtError:
         return
-    whole, goal = compile_host(state, FACTS), compile_host(decision.state, FACTS)
-    had = compile_host(state, FACTS, decision.touched)
-    wanted = compile_host(decision.state, FACTS, decision.touched)
+    whole, goal = standing(compile_host(state, FACTS)), compile_host(decision.state, FACTS)
+    touched = widened(decision.touched, state, decision.state)
+    had = standing(compile_host(state, FACTS, touched))
+    wanted = compile_host(decision.state, FACTS, touched)
     if ("skeleton",) in whole.objects and ("skeleton",) in goal.objects:
         assert kept(steps(whole, plan(had, wanted))) == kept(goal)
     else:
@@ -62,7 +71,7 @@ def test_a_scoped_plan_does_what_a_whole_plan_does(state: State, command: Comman
 @settings(max_examples=50)
 @given(states(), states())
 def test_any_host_can_become_any_other(one: State, other: State) -> None:
-    a, b = compile_host(one, FACTS), compile_host(other, FACTS)
+    a, b = standing(compile_host(one, FACTS)), compile_host(other, FACTS)
     after = steps(a, plan(a, b))
     stray = [k for k in after.objects if k[0] == "sysctl" and k not in b.objects]  # they go with their link
     assert kept(after.replaced(stray)) == kept(b)

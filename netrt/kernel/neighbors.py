@@ -1,0 +1,51 @@
+"""Permanent neighbours as rtnetlink messages: what to send for an operation, and what a message tells."""
+
+from __future__ import annotations
+
+import struct
+from socket import AF_INET, AF_INET6, AF_UNSPEC, inet_pton
+
+from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE
+from pyroute2.netlink.rtnl import RTM_DELNEIGH, RTM_GETNEIGH, RTM_NEWNEIGH
+from pyroute2.netlink.rtnl.ndmsg import ndmsg
+
+from netrt.dataplane.objects import Neighbor
+from netrt.kernel.wire import Message, Request, address, attribute, attributes, mac, numbers, u32
+
+_HEADER = struct.Struct("=BxxxIHBB")  # struct ndmsg: family, index, state, flags, type
+_NDA = numbers(ndmsg)
+_PERMANENT = 0x80  # NUD_PERMANENT
+
+
+def set_neighbor(wanted: Neighbor, index: int) -> Request:
+    return Request(
+        RTM_NEWNEIGH,
+        NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE,
+        _key(wanted, index, _PERMANENT) + mac(_NDA["NDA_LLADDR"], wanted.mac),
+    )
+
+
+def delete_neighbor(gone: Neighbor, index: int) -> Request:
+    return Request(RTM_DELNEIGH, NLM_F_ACK, _key(gone, index, 0))
+
+
+def _key(thing: Neighbor, index: int, state: int) -> bytes:
+    family = AF_INET6 if ":" in thing.address else AF_INET
+    to = attribute(_NDA["NDA_DST"], inet_pton(family, thing.address))
+    return _HEADER.pack(family, index, state, 0, 0) + to
+
+
+def get_neighbors(index: int) -> Request:
+    """Dump the neighbours of one link."""
+    return Request(RTM_GETNEIGH, 0, _HEADER.pack(AF_UNSPEC, 0, 0, 0, 0) + u32(_NDA["NDA_IFINDEX"], index))
+
+
+def read_neighbor(message: Message, netns: str, link: str) -> Neighbor | None:
+    """A neighbour of the link that was asked for, if it is permanent and is that of an IP address; neither those that the kernel
+    makes for itself (a MAC of zeros, or of a group) count."""
+    family, _, state, _, _ = _HEADER.unpack_from(message.body)
+    held = attributes(message.body, _HEADER.size)
+    at = held.get(_NDA["NDA_LLADDR"], b"")
+    if family not in (AF_INET, AF_INET6) or not state & _PERMANENT or len(at) != 6:
+        return None
+    return Neighbor(netns=netns, link=link, address=address(held[_NDA["NDA_DST"]]), mac=at.hex(":"))
