@@ -62,7 +62,7 @@ class FakeKernel:
     def inhabited(self) -> frozenset[int]:
         return frozenset(self.adopted.values()) | self.lived_in
 
-    def rest(self) -> None:
+    def rest(self, *, busy: bool = False) -> None:
         pass
 
     def close(self) -> None:

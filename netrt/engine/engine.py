@@ -152,6 +152,7 @@ class Engine:
         self._store.close()
 
     def _next(self) -> _Job | None:
+        self._kernel.rest(busy=True)
         try:
             return self._jobs.get(timeout=LULL)
         except queue.Empty:

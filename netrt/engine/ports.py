@@ -35,8 +35,8 @@ class Kernel(Protocol):
     def inhabited(self) -> frozenset[int]:
         """The inode numbers of the network namespaces that a process is in, or a mount keeps."""
 
-    def rest(self) -> None:
-        """Nothing waits to be done: there is time to get ready for what comes next."""
+    def rest(self, *, busy: bool = False) -> None:
+        """Nothing waits to be done: there is time to get ready for what comes next. `busy`: only what would be missed at once."""
 
     def close(self) -> None: ...
 

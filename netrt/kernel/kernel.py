@@ -28,7 +28,7 @@ from netrt.kernel.parents import lacking
 from netrt.kernel.parents import parents as read_parents
 from netrt.kernel.procfs import Procfs
 from netrt.kernel.refused import harmless, named, refused
-from netrt.kernel.spares import Spares
+from netrt.kernel.spares import SPARE, Spares
 from netrt.kernel.sysctl import FORWARDING, Forwarding, Tree
 from netrt.paths import Paths
 from netrt.spans import span
@@ -104,9 +104,9 @@ class LinuxKernel:
         """The inode numbers of the network namespaces that a process is in, or a mount keeps."""
         return inhabited()
 
-    def rest(self) -> None:
-        """Use the time between two commands to get ready for the next."""
-        self._spares.refill()
+    def rest(self, *, busy: bool = False) -> None:
+        """Use the time between two commands to get ready for the next; `busy`: only where the next would miss it."""
+        self._spares.refill(1 if busy else SPARE)
 
     def apply(self, todo: Sequence[ops.Op]) -> None:
         """Do these in order. Raises KernelRefused, naming the first that was refused."""

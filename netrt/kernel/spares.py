@@ -41,9 +41,9 @@ class Spares:
         finally:
             os.close(namespace)
 
-    def refill(self) -> None:
-        """Say that there is time now."""
-        if len(self._ready) < SPARE:
+    def refill(self, low: int = SPARE) -> None:
+        """Say that there is time now, if fewer than `low` wait."""
+        if len(self._ready) < low:
             self._time.release()
 
     def close(self) -> None:

@@ -17,8 +17,9 @@ from itertools import chain
 from pathlib import Path
 
 from netrt.api.client import Client
-from tests.bench import names
+from tests.bench import commands, datapath, names, scale
 from tests.bench.floor import TABLE, Floor
+from tests.bench.spans import Spans
 from tests.bench.table import Row, shown
 from tests.namespaces import own_namespaces
 from tests.waiting import wait_until
@@ -148,10 +149,40 @@ def rows(on: Bench) -> Iterator[Row]:
     yield Row("attach, 500 on one bridge / at 0", bridge.attach / empty.attach, 0, bridge.attach, empty.attach)
 
 
-def main() -> int:
-    tools = names.Tools.had()
+def full_host() -> Iterator[Row]:
+    """In a host of its own."""
     with bench() as on:
-        reached = shown(chain(rows(on), names.rows(tools)), "results.json")
+        settle()
+        empty = on.attaches()
+        yield from scale.rows(on.client, os.environ["NETRT_ROOT"])
+        settle()
+        full = on.attaches()
+        yield Row("attach at 1,000 / attach at 0", full.attach / empty.attach, 1.2, full.attach, empty.attach)
+
+
+def steps(on: Bench) -> list[str]:
+    """Where the time of an attach and a detach goes."""
+    attach, detach = Spans(on.client), Spans(on.client)
+    for number in range(REPEATS):
+        attach.of(lambda number=number: on.attach(f"step{number}", f"{30000 + number}:80"))  # type: ignore[misc]
+        detach.of(lambda number=number: on.client.remove_container(f"step{number}"))  # type: ignore[misc]
+    return ["attach, step by step, ms", *attach.lines(), "detach, step by step, ms", *detach.lines()]
+
+
+def one_host(tools: names.Tools, told: list[str]) -> Iterator[Row]:
+    """In a host of its own; `told` gets the steps of an attach."""
+    with bench() as on:
+        told += steps(on)
+        yield from rows(on)
+        yield from datapath.rows(on.client)
+        yield from commands.rows(on.client)
+        yield from names.rows(tools)
+
+
+def main() -> int:
+    told: list[str] = []
+    reached = shown(chain(one_host(names.Tools.had(), told), full_host()), "results.json")
+    print("", *told, sep="\n")
     return not reached
 
 
