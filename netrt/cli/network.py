@@ -38,7 +38,7 @@ def network() -> None:
 @click.pass_obj
 def create(session: Session, /, dry_run: bool, **asked: Any) -> None:
     """Create a network, and print its id."""
-    from netrt.cli.wishes import network_wishes
+    from netrt.cli.subnets import network_wishes
 
     say(session.client.create_network(**network_wishes(**asked), dry_run=dry_run), dry_run=dry_run)
 

@@ -1,5 +1,7 @@
 """From the words of a command line to the arguments of the client's verbs. What can be known to be wrong is refused here, before
-anything is sent; all of these raise Invalid."""
+anything is sent; all of these raise Invalid.
+
+Each run pays for what is imported: what only some options need is imported where one of them is looked at."""
 
 from __future__ import annotations
 
@@ -8,17 +10,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from netrt.api.client import Endpoint
-from netrt.cli.health import HEALTH_OPTIONS, health_wish
 from netrt.errors import Invalid
-from netrt.launch.capabilities import capability_names
-from netrt.launch.extrahosts import parse_extra_host
-from netrt.launch.resolver import check_option, check_search
-from netrt.model.address import check_mac, parse_ip, parse_network
-from netrt.model.names import check_hostname, check_label, check_name
-from netrt.model.network import DEFAULT_NETWORK, MADE, Mode, Subnet, check_options
-from netrt.model.port import parse_port
 
 IFNAME_OPTION = "com.docker.network.endpoint.ifname"
+DEFAULT_NETWORK = "bridge"
 
 
 def pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
@@ -32,81 +27,14 @@ def pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _labels(texts: Iterable[str]) -> dict[str, str]:
+def labels_of(texts: Iterable[str]) -> dict[str, str]:
     labels = pairs("--label", texts)
-    for key, value in labels.items():
-        check_label(key, value)
+    if labels:
+        from netrt.model.names import check_label
+
+        for key, value in labels.items():
+            check_label(key, value)
     return labels
-
-
-# networks
-
-
-def network_wishes(
-    *,
-    name: str,
-    driver: str,
-    subnets: Sequence[str],
-    gateways: Sequence[str],
-    ranges: Sequence[str],
-    auxiliary: Sequence[str],
-    labels: Sequence[str],
-    driver_options: Sequence[str],
-    **switches: bool,
-) -> dict[str, Any]:
-    """The arguments of `Client.create_network`; `switches` are those that it has too."""
-    options = pairs("--opt", driver_options)
-    if driver in MADE:
-        check_options(Mode(driver), options)
-    return {
-        "name": check_name("network name", name),
-        "driver": driver,
-        "subnets": address_blocks(subnets, gateways, ranges, auxiliary),
-        "options": options,
-        "labels": _labels(labels),
-        **switches,
-    }
-
-
-def address_blocks(
-    subnets: Sequence[str], gateways: Sequence[str], ranges: Sequence[str], auxiliary: Sequence[str]
-) -> list[dict[str, Any]]:
-    """The entries of Docker's IPAM.Config: each gateway, range and auxiliary address goes to the subnet that contains it."""
-    blocks: dict[str, dict[str, Any]] = {}
-    for text in subnets:
-        cidr = str(parse_network("subnet", text))
-        if cidr in blocks:
-            raise Invalid(f"subnet {cidr} is given twice")
-        blocks[cidr] = {"Subnet": cidr}
-    for option, key, texts in (("gateway", "Gateway", gateways), ("ip-range", "IPRange", ranges)):
-        for text in texts:
-            block = _block_of(option, text, blocks)
-            if key in block:
-                raise Invalid(f"subnet {block['Subnet']} has two of --{option}: {block[key]} and {text}")
-            block[key] = text
-    for name, address in pairs("--aux-address", auxiliary).items():
-        if not address:
-            raise Invalid(f"--aux-address {name[:80]!r} is not NAME=ADDRESS")
-        _block_of("aux-address", address, blocks).setdefault("AuxiliaryAddresses", {})[name] = address
-    for block in blocks.values():
-        Subnet(
-            cidr=block["Subnet"],
-            gateway=block.get("Gateway"),
-            ip_range=block.get("IPRange"),
-            auxiliary=block.get("AuxiliaryAddresses", {}),
-        )
-    return list(blocks.values())
-
-
-def _block_of(option: str, text: str, blocks: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The block of the subnet that contains an address or a range."""
-    first = parse_network(option, text)[0] if option == "ip-range" else parse_ip(option, text)
-    if not blocks:
-        raise Invalid(f"--{option} {text} needs a --subnet that contains it")
-    for cidr, block in blocks.items():
-        if first in parse_network("subnet", cidr):
-            return block
-    raise Invalid(f"{option} {text} is outside of subnet {', '.join(blocks)}")
 
 
 # attachments
@@ -127,8 +55,12 @@ def endpoint_wishes(
     if address6:
         wishes["ip6"] = _address("--ip6", address6, 6)
     if mac:
+        from netrt.model.address import check_mac
+
         wishes["mac"] = check_mac(mac)
     if aliases:
+        from netrt.model.names import check_name
+
         wishes["aliases"] = [check_name("alias", alias) for alias in aliases]
     for key, value in pairs("--driver-opt", driver_options).items():
         if key != IFNAME_OPTION:
@@ -138,6 +70,8 @@ def endpoint_wishes(
 
 
 def _address(option: str, text: str, version: int) -> str:
+    from netrt.model.address import parse_ip
+
     address = parse_ip("address", text)
     if address.version != version:
         raise Invalid(f"{option} {text} is not an IPv{version} address")
@@ -223,35 +157,32 @@ def container_wishes(
     **more: Any,
 ) -> dict[str, Any]:
     """The arguments of `Client.create_container`, from those of `options.container_options`; `more` are those that it has too."""
-    health = health_wish({name: more.pop(name) for name in HEALTH_OPTIONS}, runs=bool(command))
+    health = _health({name: more.pop(name) for name in [*more] if "health" in name}, runs=bool(command))
     wishes = {"address4": address4, "address6": address6, "mac": mac, "aliases": tuple(aliases)}
     attached = attachments(networks, wishes)
     _check_ports(ports, next(iter(attached), DEFAULT_NETWORK))
-    capability_names(cap_add, cap_drop)
-    for text in extra_hosts:
-        parse_extra_host(text)
-    if hostname:
-        check_hostname(hostname)
+    _check_names(name, hostname)
+    if cap_add or cap_drop:
+        from netrt.launch.capabilities import capability_names
+
+        capability_names(cap_add, cap_drop)
     if auto_remove and not command:
         raise Invalid("--rm needs a command, whose end it waits for")
     if netns and more.get("pid"):
         raise Invalid("--netns and --pid are two ways to name one namespace", hint="give one of them")
     return {
-        "name": check_name("container name", name) if name else "",
+        "name": name,
         "command": list(command),
         "hostname": hostname,
         "networks": attached,
         "ports": list(ports),
-        "labels": _labels(labels),
+        "labels": labels_of(labels),
         "env": _environment(env),
         "cwd": workdir,
         "cap_add": cap_add,
         "cap_drop": cap_drop,
         "auto_remove": auto_remove,
-        "dns": [str(parse_ip("DNS server", address)) for address in dns],
-        "dns_search": [check_search(domain) for domain in dns_search],
-        "dns_options": [check_option(option) for option in dns_options],
-        "extra_hosts": list(extra_hosts),
+        **_resolving(dns, dns_search, dns_options, extra_hosts),
         "health": health,
         "netns": os.path.abspath(netns) if netns else "",
         **more,
@@ -261,8 +192,51 @@ def container_wishes(
 def _check_ports(ports: Sequence[str], mode: str) -> None:
     if ports and alone(mode):
         raise Invalid(f"ports cannot be published with --network {mode}", hint="use a bridge network")
-    for spec in ports:
-        parse_port(spec)
+    if ports:
+        from netrt.model.port import parse_port
+
+        for spec in ports:
+            parse_port(spec)
+
+
+def _check_names(name: str, hostname: str) -> None:
+    if name or hostname:
+        from netrt.model.names import check_hostname, check_name
+
+        if name:
+            check_name("container name", name)
+        if hostname:
+            check_hostname(hostname)
+
+
+def _health(said: dict[str, Any], *, runs: bool) -> dict[str, Any]:
+    if not any(value not in (None, "", False) for value in said.values()):
+        return {}
+    from netrt.cli.health import health_wish
+
+    return health_wish(said, runs=runs)
+
+
+def _resolving(
+    dns: Sequence[str], search: Sequence[str], options: Sequence[str], extra_hosts: Sequence[str]
+) -> dict[str, Any]:
+    """What a container's resolv.conf and hosts are to say."""
+    if dns or search or options or extra_hosts:
+        from netrt.launch.extrahosts import parse_extra_host
+        from netrt.launch.resolver import check_option, check_search
+        from netrt.model.address import parse_ip
+
+        for text in extra_hosts:
+            parse_extra_host(text)
+        dns = [str(parse_ip("DNS server", address)) for address in dns]
+        search = [check_search(domain) for domain in search]
+        options = [check_option(option) for option in options]
+    return {
+        "dns": list(dns),
+        "dns_search": list(search),
+        "dns_options": list(options),
+        "extra_hosts": list(extra_hosts),
+    }
 
 
 def _environment(texts: Sequence[str]) -> dict[str, str]:

@@ -66,6 +66,13 @@ def test_network_ls_imports_its_verb_and_the_client(daemon: StandIn) -> None:
     assert not heavy(modules)
 
 
+def test_run_imports_what_its_options_need(daemon: StandIn) -> None:
+    plain = modules_of("--socket", daemon.socket, "run", "--network", "app", "--", "true")
+    assert not heavy(plain) - {"netrt.launch", "netrt.launch.program"}
+    more = modules_of("--socket", daemon.socket, "run", "-p", "8080:80", "--health-port", "80", "--", "true")
+    assert {"netrt.model.port", "netrt.model.health"} <= more
+
+
 def every_command(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Group, click.Command]]:
     """Each verb's words, the group that it stands in, and itself."""
     for name in group.list_commands(click.Context(group)):
