@@ -9,11 +9,11 @@ ready := .venv/.ready
 pytest := $(bin)/pytest
 rooms := $(wildcard netrt tests cni-plugins)
 
-.PHONY: help setup fmt check test kernel e2e fuzz bench demo clean install
+.PHONY: help setup fmt check test kernel e2e e2e-runtimes fuzz bench demo clean install
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@sed -nE 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
 
 setup: $(ready) ## make .venv with netrt and netrtd; as root also install what is missing (apt)
 
@@ -30,13 +30,17 @@ check: setup ## house rules and the pure core; no root, under a minute
 	$(pytest) -q -n 2 tests/test_house.py tests/unit
 
 test: setup ## everything (needs root for all but `check`)
-	$(pytest) -q -n 2 --durations=10
+	$(pytest) -q -n 2 -rs --durations=10
 
 kernel: setup ## contracts, failures, crashes and drift on the real kernel (root)
 	$(pytest) -q -n 2 tests/contract tests/kernel
 
 e2e: setup ## packets, through the command line and the daemon (root)
 	$(pytest) -q -n 2 tests/e2e
+
+e2e-runtimes: setup ## podman, containerd, libcni and the reference plugins with ours (root; installs them with apt)
+	.ci/runtimes
+	NETRT_RUNTIMES=1 $(pytest) -q -n 2 -rs tests/runtimes
 
 fuzz: setup ## mutated DNS messages for five minutes, or for SECONDS=…
 	$(bin)/python -m tests.unit.dns.fuzz $(SECONDS)

@@ -10,7 +10,21 @@ from pathlib import Path
 
 TOP = Path(__file__).parent.parent
 PLUGINS = TOP / "cni-plugins"
-TARGETS = ("help", "setup", "fmt", "check", "test", "kernel", "e2e", "fuzz", "bench", "demo", "clean", "install")
+TARGETS = (
+    "help",
+    "setup",
+    "fmt",
+    "check",
+    "test",
+    "kernel",
+    "e2e",
+    "e2e-runtimes",
+    "fuzz",
+    "bench",
+    "demo",
+    "clean",
+    "install",
+)
 
 
 def make(*words: str) -> str:
@@ -26,7 +40,9 @@ def test_help_lists_what_is_supported() -> None:
 
 
 def test_ci_runs_the_tests() -> None:
-    assert "make test\n" in (TOP / ".ci/run").read_text()
+    run = (TOP / ".ci/run").read_text()
+    assert "make test\n" in run
+    assert "make e2e-runtimes\n" in run
     assert os.access(TOP / ".ci/run", os.X_OK)
 
 

@@ -23,6 +23,7 @@ PREFIX = "netrt-"
 PLUGINS = ("netrt", "bridge", "macvlan", "host-local", "portmap", "bandwidth", "firewall", "tuning", "loopback")
 """What the one program is called as; all but the first also with PREFIX before it."""
 
+LOOPBACK, LOOPBACK_PLUGIN = "lo", "loopback"
 LONGEST_ID, LONGEST_NAME, LONGEST_PATH = 1024, 255, 4095
 _WORD = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z")
 _FILE = re.compile(r"[^/\\\0]{1,255}\Z")
@@ -120,6 +121,8 @@ def read_call(body: bytes) -> Call:
     if verb is Verb.VERSION:
         return Call(plugin=plugin, verb=verb, version=version, arguments={}, environment=environment, text=text)
     _check_variables(verb, environment)
+    if environment.get("CNI_IFNAME") == LOOPBACK and plugin != LOOPBACK_PLUGIN and verb is Verb.ADD:
+        raise Refusal(VARIABLES, f"variable CNI_IFNAME: {LOOPBACK} is the loopback's name")
     return Call(
         plugin=plugin,
         verb=verb,

@@ -32,6 +32,9 @@ NOT_AVAILABLE = 50
 LIMITED = 51
 REFUSED, EXISTS, IN_USE, EXHAUSTED, IN_THE_WAY, NOT_AS_MADE, CANNOT_BE_HAD, LEFT_BEHIND = range(100, 108)
 
+LONGEST = 500
+"""Characters of a message, whatever was said that it repeats."""
+
 CODES: dict[type[NetrtError], int] = {
     Invalid: CONFIGURATION,
     NotFound: CONFIGURATION,
@@ -64,5 +67,5 @@ def code_of(error: NetrtError) -> int:
 
 def error_json(error: NetrtError, version: str = CURRENT) -> dict[str, Any]:
     """The object that is printed instead of a result."""
-    told = {"cniVersion": version, "code": code_of(error), "msg": error.message}
-    return told | ({"details": error.hint} if error.hint else {})
+    told = {"cniVersion": version, "code": code_of(error), "msg": error.message[:LONGEST]}
+    return told | ({"details": error.hint[:LONGEST]} if error.hint else {})

@@ -3,13 +3,18 @@ the same engine under the same lock."""
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
+import traceback
 
 from netrt.daemon.ondemand import ensure_daemon
 from netrt.errors import NetrtError, Unavailable
 from netrt.paths import ROOT_VARIABLE, Paths
+
+INTERNAL = 100
+"""The code of `cni.refusal` for what should not happen; imported here it would cost each start of a daemon."""
 
 
 def main() -> None:
@@ -18,10 +23,20 @@ def main() -> None:
     variables = [f"{key}={value}" for key, value in os.environ.items() if key.startswith("CNI_") or key == "PATH"]
     head = "\0".join((sys.argv[1], *variables)).encode(errors="surrogateescape")
     body = head + b"\0\0" + sys.stdin.buffer.read()
-    well, said = _done(paths, body)
+    well, said = _told(paths, body)
     sys.stdout.buffer.write(said)
     sys.stdout.flush()
     sys.exit(0 if well else 1)
+
+
+def _told(paths: Paths, body: bytes) -> tuple[bool, bytes]:
+    """Whatever happens, the last word is an error that a runtime understands."""
+    try:
+        return _done(paths, body)
+    except Exception as error:
+        traceback.print_exc()
+        wrong = {"cniVersion": "1.1.0", "code": INTERNAL, "msg": f"internal error: {error!r}"}
+        return False, json.dumps(wrong).encode()
 
 
 def _done(paths: Paths, body: bytes) -> tuple[bool, bytes]:
@@ -52,7 +67,6 @@ def _asked(paths: Paths, body: bytes) -> tuple[bool, bytes]:
 def _here(paths: Paths, body: bytes, why: NetrtError | None) -> tuple[bool, bytes]:
     """The work done in this process; `why` is what keeps a daemon from doing it."""
     import asyncio
-    import json
 
     from netrt.api.plugins.dispatch import run, version_of
     from netrt.cni.refusal import error_json

@@ -34,6 +34,8 @@ def start(program: str, module: str, paths: Paths, log: str, within: float = REA
             child = subprocess.Popen(
                 argv, stdin=null, stdout=file, stderr=file, cwd="/", pass_fds=(say,), start_new_session=True
             )
+    except OSError as error:
+        raise Unavailable(f"{program} cannot be started: {error.filename}: {error.strerror}") from error
     finally:
         os.close(say)
     child.returncode = 0  # whoever waits for it does so by its number

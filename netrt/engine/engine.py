@@ -28,10 +28,12 @@ from netrt.ipam.pools import Pools
 from netrt.model.command import (
     Adjust,
     Attach,
+    Collect,
     Command,
     Connect,
     CreateContainer,
     CreateNetwork,
+    Detach,
     NoteProcess,
     Reclaim,
 )
@@ -205,6 +207,10 @@ class Engine:
         return tuple(before.containers[container_id].name for container_id in found)
 
     def _execute(self, command: Command, *, dry_run: bool) -> Outcome:
+        if isinstance(command, Collect):
+            self._reclaim()
+        elif isinstance(command, Detach) and self._lost(command.container):
+            command = Reclaim(containers=frozenset({command.container}))
         facts = self._facts(command)
         try:
             decision = self._decide(command, facts)
@@ -222,6 +228,15 @@ class Engine:
             return Outcome(state=self._state, id=decision.id, plan=words, removed=decision.removed)
         self._commit(decision, facts)
         return Outcome(state=self._state, id=decision.id, removed=decision.removed)
+
+    def _lost(self, container_id: str) -> bool:
+        """Whether this is a runtime's container whose namespace is not where the runtime put it. Nothing in there can be changed
+        any more; and whoever asks to take something back has no other way to it either, so all of it may go."""
+        container = self._state.containers.get(container_id)
+        if container is None or container.sandbox.owned or not container.plugged:
+            return False
+        path = container.sandbox.path
+        return self._kernel.alive([path]).get(path) != container.sandbox.inode
 
     def _decide(self, command: Command, facts: HostFacts) -> Decision:
         with span("decide"):

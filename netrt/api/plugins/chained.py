@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 
 from netrt.api.answer import Api
-from netrt.api.plugins.interface import asked, checked, known
+from netrt.api.plugins.interface import asked, checked, commit, known
 from netrt.cni import chained
 from netrt.cni.attaching import Asked, container_id
 from netrt.cni.call import Call, Config
@@ -29,7 +29,7 @@ async def add_portmap(api: Api, call: Call) -> Result:
     before = chained.previous(call, call.config(Config))
     command = chained.portmap(call, await asked(api, call), before)
     if command is not None:
-        await api.ask(command)
+        await commit(api, command)
     return before
 
 

@@ -33,7 +33,7 @@ async def handed_on(call: Call, kind: str, verb: Verb, text: bytes) -> bytes:
             program, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment, cwd="/", start_new_session=True
         )
     except OSError as error:
-        raise Refusal(CONFIGURATION, f"plugin {program} cannot be run: {error.strerror}") from error
+        raise Refusal(CONFIGURATION, f"field ipam.type: {program} cannot be run: {error.strerror}") from error
     try:
         output, errors = await process.communicate(text)
     except BaseException:
@@ -57,7 +57,9 @@ def find(kind: str, path: str) -> str:
         program = os.path.join(directory, kind)
         if directory.startswith("/") and os.path.isfile(program) and os.access(program, os.X_OK):
             return program
-    raise Refusal(CONFIGURATION, f"plugin {kind} is not found", hint=f"CNI_PATH is {path[:200] or 'empty'}")
+    raise Refusal(
+        CONFIGURATION, f"field ipam.type: there is no plugin {kind}", hint=f"CNI_PATH is {path[:200] or 'empty'}"
+    )
 
 
 def _refusal(kind: str, verb: Verb, output: bytes, errors: bytes, status: int) -> Refusal:

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterable
 
 from netrt.api.answer import Api
-from netrt.api.plugins.delegate import environment_of, handed_on, leased
+from netrt.api.plugins.delegate import environment_of, find, handed_on, leased
 from netrt.api.plugins.files import read_file
 from netrt.cni import bridge, own
 from netrt.cni.attached import attached, default_routes, host_links
@@ -33,7 +33,7 @@ from netrt.cni.resolvconf import resolver_of
 from netrt.cni.result import Dns, Result, RouteTo
 from netrt.cni.runtime import RuntimeConfig, resolver
 from netrt.errors import Invalid, NetrtError
-from netrt.model.command import Adjust, Attach, Collect, Detach
+from netrt.model.command import Adjust, Attach, Collect, Detach, RemoveNetwork
 from netrt.model.container import Attachment, Sandbox
 from netrt.model.decision import Touched
 from netrt.model.state import State
@@ -53,6 +53,16 @@ async def asked(api: Api, call: Call) -> Asked:
         network_id=secrets.token_hex(32),
         publish_address=api.publish_address,
     )
+
+
+async def commit(api: Api, command: Attach | Adjust) -> State:
+    """The State with what is asked for. Raises NetrtError; where a host address of a port is wrong, with the field's name."""
+    try:
+        return (await api.ask(command)).state
+    except Invalid as error:
+        if isinstance(error, Refusal) or not any(p.host_ip and p.host_ip in error.message for p in command.ports or ()):
+            raise
+        raise Refusal(CONFIGURATION, f"field runtimeConfig.portMappings: {error.message}", hint=error.hint) from None
 
 
 def _config(call: Call) -> BridgeConfig | OwnConfig:
@@ -78,7 +88,7 @@ async def add(api: Api, call: Call) -> Result:
 async def _add_own(api: Api, call: Call) -> Result:
     config = call.config(OwnConfig)
     before = call.previous(config)
-    state = (await api.ask(own.attach(call, await asked(api, call)))).state
+    state = await commit(api, own.attach(call, await asked(api, call)))
     attachment = _made(state, call)
     routes = default_routes(state, attachment, state.networks[attachment.network_id])
     dns = resolver(config.runtime_config or RuntimeConfig(), config.dns)
@@ -94,7 +104,7 @@ async def _add_bridge(api: Api, call: Call) -> Result:
         state, said = await _leased(api, call, config, kind, command)
     else:
         said = await configured(config)
-        state = (await api.ask(command)).state
+        state = await commit(api, command)
     attachment = _made(state, call)
     network = state.networks[attachment.network_id]
     routes = bridge.routes_shown(config, said.routes, attachment, network)
@@ -115,6 +125,8 @@ async def configured(config: Config) -> Result:
 
 async def _leased(api: Api, call: Call, config: BridgeConfig, kind: str, command: Attach) -> tuple[State, Result]:
     """The interface first, for a DHCP client needs it; then the lease; then both together."""
+    find(kind, call.environment.get("CNI_PATH", ""))
+    new = command.definition is not None and command.definition.name not in api.engine.state.network_names
     await api.ask(dataclasses.replace(command, ports=()))
     try:
         said = await leased(call, kind, call.text)
@@ -126,11 +138,14 @@ async def _leased(api: Api, call: Call, config: BridgeConfig, kind: str, command
             lease=bridge.leased(config, said),
             ports=command.ports or None,
         )
-        return (await api.ask(addressed)).state, said
+        return await commit(api, addressed), said
     except BaseException:
         with contextlib.suppress(NetrtError):
             await handed_on(call, kind, Verb.DEL, call.text)
         await api.ask(Detach(container=command.container, ifname=call.ifname))
+        if new and command.definition is not None:
+            with contextlib.suppress(NetrtError):  # somebody else is on it by now
+                await api.ask(RemoveNetwork(network=command.definition.name))
         raise
 
 
