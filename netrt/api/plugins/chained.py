@@ -39,10 +39,11 @@ async def add_bandwidth(api: Api, call: Call) -> Result:
     found = chained.limits(call)
     if found is None:
         return before
+    here = await asked(api, call)
     host_link = await asyncio.to_thread(api.glance.peer_name, call.netns, call.ifname)
     if not host_link:
         raise Refusal(CONFIGURATION, f"{call.ifname} has no other end on this host, so it cannot be limited")
-    state = (await api.ask(chained.limited(call, await asked(api, call), before, found, host_link))).state
+    state = (await api.ask(chained.limited(call, here, before, found, host_link))).state
     if not found.egress_rate:
         return before
     name = shaping_link(state.attachments[container_id(call.container), call.ifname])
