@@ -9,7 +9,7 @@ ready := .venv/.ready
 pytest := $(bin)/pytest
 rooms := $(wildcard netrt tests cni-plugins)
 
-.PHONY: help setup fmt check test kernel e2e e2e-runtimes fuzz bench demo clean install
+.PHONY: help setup fmt check test kernel e2e e2e-runtimes fuzz bench bench-peers demo clean install
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -47,6 +47,9 @@ fuzz: setup ## mutated DNS messages for five minutes, or for SECONDS=…
 
 bench: setup ## what an attach costs, as a ratio to the kernel's own share (root)
 	$(bin)/python -m tests.bench
+
+bench-peers: setup ## CNI plugins beside Debian's reference plugins, which it installs with apt (root)
+	$(bin)/python -m tests.bench.cni
 
 demo: setup ## three containers, two networks, one published port, and the proof (root)
 	@$(bin)/python -m netrt.demo
