@@ -46,8 +46,10 @@ def host_upstreams(servers: Iterable[str]) -> tuple[Upstream, ...]:
 
 
 def has_names(network: Network) -> bool:
-    """Whether containers find each other by name there: on what people made for containers, as with Docker."""
-    return network.mode not in (Mode.HOST, Mode.NONE, Mode.FOREIGN) and not network.predefined and not network.plugin
+    """Whether containers find each other by name there: on what people made for containers, as with Docker, be it in the
+    configuration of a runtime. What stands for a reference plugin's network has none."""
+    ours = network.plugin in ("", "netrt")
+    return network.mode not in (Mode.HOST, Mode.NONE, Mode.FOREIGN) and not network.predefined and ours
 
 
 def answers_for_aliases(container: Container) -> bool:

@@ -32,11 +32,16 @@ from netrt.cni.refusal import (
 from netrt.cni.resolvconf import resolver_of
 from netrt.cni.result import Dns, Result, RouteTo
 from netrt.cni.runtime import RuntimeConfig, resolver
+from netrt.compile.names import has_names
+from netrt.dns.zone import ADDRESS
 from netrt.errors import Invalid, NetrtError
 from netrt.model.command import Adjust, Attach, Collect, Detach, RemoveNetwork
 from netrt.model.container import Attachment, Sandbox
 from netrt.model.decision import Touched
 from netrt.model.state import State
+
+OUR_DNS = Dns(nameservers=(ADDRESS,), options=("ndots:0",))
+"""Where a network has names: our server, asked first for a name as it is, for that may be a neighbour."""
 
 
 async def sandbox_of(api: Api, call: Call) -> Sandbox:
@@ -90,8 +95,9 @@ async def _add_own(api: Api, call: Call) -> Result:
     before = call.previous(config)
     state = await commit(api, own.attach(call, await asked(api, call)))
     attachment = _made(state, call)
-    routes = default_routes(state, attachment, state.networks[attachment.network_id])
-    dns = resolver(config.runtime_config or RuntimeConfig(), config.dns)
+    network = state.networks[attachment.network_id]
+    routes = default_routes(state, attachment, network)
+    dns = resolver(config.runtime_config or RuntimeConfig(), config.dns, OUR_DNS if has_names(network) else None)
     return _result(api, call, state, attachment, routes, dns, before)
 
 
