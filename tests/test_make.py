@@ -21,6 +21,7 @@ TARGETS = (
     "e2e-runtimes",
     "fuzz",
     "bench",
+    "bench-peers",
     "demo",
     "clean",
     "install",
