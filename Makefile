@@ -9,7 +9,7 @@ ready := .venv/.ready
 pytest := $(bin)/pytest
 rooms := $(wildcard netrt tests cni-plugins)
 
-.PHONY: help setup fmt check test kernel e2e e2e-runtimes fuzz bench bench-peers demo clean install
+.PHONY: help setup fmt check test kernel e2e e2e-runtimes fuzz sweep soak bench bench-peers demo clean install
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -44,6 +44,9 @@ e2e-runtimes: setup ## podman, containerd, libcni and the reference plugins with
 
 fuzz: setup ## mutated DNS messages for five minutes, or for SECONDS=…
 	$(bin)/python -m tests.unit.dns.fuzz $(SECONDS)
+
+sweep: setup ## kill the daemon before and after each operation and save of every flow, and start it again (root)
+	$(bin)/python -m tests.crash
 
 bench: setup ## what an attach costs, as a ratio to the kernel's own share (root)
 	$(bin)/python -m tests.bench

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 from collections.abc import Callable, Sequence
 
 from netrt.daemon.handover import Handover
 from netrt.launch.files import HostFiles, refresh
 from netrt.model.decision import Event
-from netrt.model.difference import difference
 from netrt.model.state import State
 from netrt.paths import Paths
 
@@ -51,7 +48,3 @@ class Publisher:
             refresh(self._paths, before, after, HostFiles.read())
         except OSError as error:
             log.error("files of containers cannot be written: %s", error)
-        for container_id in difference(before.containers, after.containers)[0]:
-            for path in (self._paths.log(container_id), f"{self._paths.log(container_id)}.1"):
-                with contextlib.suppress(OSError):
-                    os.unlink(path)

@@ -210,7 +210,7 @@ def _removed(state: State, containers: Iterable[Container], now: int, subject: s
 
 
 def note_process(state: State, command: NoteProcess, facts: HostFacts, now: int) -> Decision:
-    """Its end frees its published ports; an empty ProcessState, before it is started again, takes them back.
+    """Its end frees its published ports; that it is about to be started again takes them back.
 
     Raises NotFound; InUse or Conflict where a port was given to another meanwhile.
     """

@@ -15,6 +15,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.ops import DelLink, UnpinNamespace
 from netrt.decide.decide import decide
@@ -37,7 +39,6 @@ from netrt.model.command import (
     NoteProcess,
     Reclaim,
 )
-from netrt.model.container import ProcessState
 from netrt.model.decision import Decision
 from netrt.model.network import DEFAULT_NETWORK, PARENTED, parent_options, parents_named
 from netrt.model.port import PROTOCOLS, PortMapping
@@ -182,12 +183,15 @@ class Engine:
             log.info("%s %s: %.1f ms", job.name, outcome.id[:12] if isinstance(outcome, Outcome) else "", took)
 
     def _recover(self) -> None:
-        """Load, forget adopted containers whose namespace is gone, and converge everything.
+        """Load, forget adopted containers whose namespace is gone and starts that came to nothing, and converge everything.
 
         After a crash there is little to do, after a reboot everything; either way it is the same plan.
         """
         self._state = self._store.load()
         self._reclaim()
+        for container in [c for c in self._state.containers.values() if c.state.starting]:
+            ended = NoteProcess(container=container.id, state=replace(container.state, starting=False))
+            self._commit(self._decide(ended, self._kernel.facts()))
         parents = {parent_options(n).parent for n in self._state.networks.values() if n.mode in PARENTED}
         facts = self._kernel.facts(fresh=True, parents=parents)
         done = converge_whole(self._kernel, self._state, facts)
@@ -257,7 +261,7 @@ class Engine:
                 fresh = self._lacks_default(wish.network)
                 parents = self._parents(wish.network)
             case NoteProcess(state=state):
-                listeners = frozenset(PROTOCOLS if state == ProcessState() else ())
+                listeners = frozenset(PROTOCOLS if state.starting else ())
             case Attach(definition=definition):
                 fresh = definition is not None and definition.name not in self._state.network_names
                 listeners = _protocols(command.ports)

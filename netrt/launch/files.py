@@ -153,12 +153,27 @@ def affected(before: State, after: State) -> frozenset[str]:
 
 
 def refresh(paths: Paths, before: State, after: State, host: HostFiles) -> None:
-    """Write the files of every container that the step from `before` to `after` may concern, and remove the directories of
-    those that are gone. At start-up `before` is an empty State. Raises OSError."""
+    """Write the files of every container that the step from `before` to `after` may concern, and remove the directories and logs
+    of those that are gone. At start-up `before` is an empty State. Raises OSError."""
     for container_id in affected(before, after):
         write_files(paths.container(container_id), container_files(after, container_id, host))
-    for container_id in difference(before.containers, after.containers)[0]:
+    for container_id in departed(paths, before, after):
         shutil.rmtree(paths.container(container_id), ignore_errors=True)
+        for log in (paths.log(container_id), f"{paths.log(container_id)}.1"):
+            with contextlib.suppress(OSError):
+                os.unlink(log)
+
+
+def departed(paths: Paths, before: State, after: State) -> tuple[str, ...]:
+    """Ids of the containers that are gone since `before`; at start-up of all that left files here and are not in `after`: the
+    daemon before may have ended when that was saved, and before the files were removed."""
+    if before.networks:
+        return difference(before.containers, after.containers)[0]
+    left: set[str] = set()
+    for directory in (os.path.dirname(paths.container("x")), os.path.dirname(paths.log("x"))):
+        with contextlib.suppress(FileNotFoundError):
+            left |= {name.partition(".")[0] for name in os.listdir(directory)}
+    return tuple(left - after.containers.keys())
 
 
 def write_files(directory: str, files: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import socket
 import time
 from collections.abc import Mapping
@@ -19,6 +20,11 @@ from netrt.launch.logfile import timestamp
 from netrt.launch.spawn import Child
 
 _TIMEOUT = 30.0
+
+ANSWER_WITHIN = 10.0
+"""Seconds in which a daemon that ended over a report has to come back, and say whether it noted that."""
+
+_PAUSE = 0.05
 
 
 def post(socket_path: str, path: str, body: Mapping[str, object]) -> str:
@@ -54,7 +60,7 @@ def let_go(child: Child, launch: Launch) -> None:
     child.ready()
     noted = {"Pid": child.pid, "StartTicks": start_ticks(child.pid)}
     try:
-        refusal = post(launch.socket, f"/netrt/containers/{launch.id}/started", noted)
+        refusal = _until_answered(launch.socket, f"/netrt/containers/{launch.id}/started", noted)
     except OSError as error:
         child.abandon()
         raise Unavailable(f"the daemon does not answer at {launch.socket}: {error.strerror or error}") from error
@@ -62,6 +68,20 @@ def let_go(child: Child, launch: Launch) -> None:
         child.abandon()
         raise Refused(refusal)
     child.release()
+
+
+def _until_answered(socket_path: str, path: str, body: Mapping[str, object]) -> str:
+    """As `post`; but where the daemon ends over the request, which may be noted by then, the next one is asked. Where nobody
+    listened in the first place, nothing can be noted."""
+    asked, deadline = False, time.monotonic() + ANSWER_WITHIN
+    while True:
+        try:
+            return post(socket_path, path, body)
+        except OSError as error:
+            asked = asked or not isinstance(error, FileNotFoundError | ConnectionRefusedError)
+            if not asked or time.monotonic() > deadline:
+                raise
+        select.select((), (), (), _PAUSE)
 
 
 def tell_end(launch: Launch, status: int, error: str = "") -> None:

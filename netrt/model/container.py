@@ -50,7 +50,8 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
     """What became of it. `pid` is the host's view of the container's process 1, 0 when it does not run; `start_ticks` (field 22
-    of /proc/PID/stat) tells it from a later process of that number. Times are RFC 3339 in UTC, empty when not reached."""
+    of /proc/PID/stat) tells it from a later process of that number. Times are RFC 3339 in UTC, empty when not reached.
+    `starting`: it ended, and is about to be started again; where the daemon ends before that, it has ended as before."""
 
     pid: int = 0
     start_ticks: int = 0
@@ -59,6 +60,7 @@ class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int = 0
     error: str = ""
     health: Health = Health.UNKNOWN
+    starting: bool = False
 
     @property
     def running(self) -> bool:
@@ -86,7 +88,8 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ended(self) -> bool:
         """Whether it ran a process, and runs it no more."""
-        return self.process is not None and bool(self.state.finished) and not self.state.running
+        state = self.state
+        return self.process is not None and bool(state.finished) and not (state.running or state.starting)
 
     @property
     def held_ports(self) -> tuple[PortMapping, ...]:

@@ -12,6 +12,7 @@ from subprocess import DEVNULL, PIPE
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from netrt.api.answer import Api, Route, answer, nothing, plan, wants_plan
 from netrt.api.process import ended, opened, send, signal_number
@@ -62,12 +63,12 @@ async def _started(api: Api, container: Container) -> None:
     """Take back the published ports of a container that ran before, then start it; give them up again if that fails."""
     ran = bool(container.state.finished)
     if ran:
-        await api.ask(NoteProcess(container=container.id, state=ProcessState()))
+        await api.ask(NoteProcess(container=container.id, state=replace(container.state, starting=True)))
     try:
         await _supervised(api, container)
     except NetrtError:
         current = api.engine.state.containers.get(container.id)
-        if ran and current is not None and current.state == ProcessState():
+        if current is not None and current.state.starting:
             await api.ask(NoteProcess(container=container.id, state=container.state))
         raise
 
@@ -96,6 +97,8 @@ async def started(api: Api, request: web.Request) -> web.Response:
     container, report = _meant(api, request), shapes.started(await request.read())
     if container.process is None:
         raise Invalid(f"container {container.name} was made without a command")
+    if (container.state.pid, container.state.start_ticks) == (report.pid, report.start_ticks):
+        return nothing()  # told before, to a daemon that ended before it could answer
     if container.state.running:
         raise InUse(f"container {container.name} is running already (pid {container.state.pid})")
     state = ProcessState(pid=report.pid, start_ticks=report.start_ticks, started=rfc3339(api.clock()))

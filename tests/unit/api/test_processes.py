@@ -74,6 +74,14 @@ def state_of(client: Client) -> dict[str, Any]:
     return found
 
 
+def test_a_start_that_is_reported_twice_is_one(desk: Desk, sleeper: subprocess.Popen[bytes]) -> None:
+    """As by a supervisor whose first report had no answer."""
+    run(desk, sleeper)
+    before = state_of(desk.client)
+    report(desk.client, "job", sleeper.pid)
+    assert state_of(desk.client) == before
+
+
 def test_a_run_from_start_to_end(desk: Desk, sleeper: subprocess.Popen[bytes]) -> None:
     client = desk.client
     reaped = run(desk, sleeper)

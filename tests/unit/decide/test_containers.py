@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from netrt.decide.networks import predefined_id
 from netrt.errors import NotFound
 from netrt.model.command import Endpoint, Reclaim, Rename
-from netrt.model.container import Sandbox
+from netrt.model.container import ProcessSpec, Sandbox
 from netrt.model.names import link_name, short_id
 from netrt.model.network import DEFAULT_NETWORK
 from tests.unit.decide.asking import Asked, told
@@ -165,6 +165,20 @@ def test_a_process_starts_and_dies(host: Asked) -> None:
     (again,) = host.note("web", exit_code=4, finished="2026-01-31T12:00:01Z")
     assert again.action == "die", "one that was over before it was seen"
     assert host.state.containers[web.id].state.exit_code == 4
+
+
+def test_a_container_that_is_started_again_has_its_ports_from_then_on(host: Asked) -> None:
+    """And where nothing comes of the start, it has ended as before."""
+    web = host.run("web", "app", publish=["8080:80"])
+    process = replace(web, process=ProcessSpec(command=("true",)))
+    host.state = host.state.with_container(process)
+    ended = {"exit_code": 3, "finished": "2026-01-31T12:00:00Z"}
+    host.note("web", **ended)
+    assert not host.state.containers[web.id].held_ports
+    assert host.note("web", **ended, starting=True) == ()
+    assert host.state.containers[web.id].held_ports == web.ports
+    assert host.note("web", **ended) == ()
+    assert not host.state.containers[web.id].held_ports
 
 
 def test_removing(host: Asked) -> None:

@@ -144,6 +144,18 @@ def test_refresh_writes_and_removes(tmp_path: Path) -> None:
     assert not directory.exists()
 
 
+def test_what_a_killed_daemon_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    paths, gone = Paths.under(str(tmp_path)), "f" * 64
+    left = [Path(paths.container(gone), "hosts"), Path(paths.log(gone)), Path(f"{paths.log(gone)}.1")]
+    kept = [Path(paths.log(WEB.id)), Path(paths.container(WEB.id), "exit.json")]
+    for file in (*left, *kept):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    refresh(paths, State(), STATE, HOST)
+    assert not any(file.exists() for file in left)
+    assert all(file.exists() for file in kept)
+
+
 def test_a_file_that_is_there_is_written_in_place_and_only_if_it_differs(tmp_path: Path) -> None:
     file = tmp_path / "hosts"
     write_files(str(tmp_path), {"hosts": "a longer text\n"})

@@ -1,0 +1,109 @@
+"""Flows: what people ask of the daemon, as requests, and what is there before."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from netrt import Client
+from netrt.errors import Unavailable
+
+Work = Callable[[Client], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """`given` leads to the state before; `then` is what dies on its way. `anew`, the last step to the state before, is what no
+    database brings back: a process."""
+
+    given: tuple[Work, ...] = ()
+    anew: Work | None = None
+    then: Work
+
+
+def _network(name: str, **wishes: Any) -> Work:
+    return lambda client: client.create_network(name, **wishes)
+
+
+def _container(name: str, *networks: str, **wishes: Any) -> Work:
+    wishes["networks"] = wishes.get("on") or list(networks)
+    wishes.pop("on", None)
+    return lambda client: client.create_container(name, **wishes)
+
+
+def _ran(name: str) -> Work:
+    """Start it, and see its end."""
+
+    def work(client: Client) -> None:
+        client.start(name)
+        client.kill(name)
+
+    return work
+
+
+def _cni(verb: str, ifname: str = "eth0", **more: Any) -> Work:
+    """One execution of the plugin `netrt`, for the namespace `pod`."""
+    config = {"cniVersion": "1.1.0", "name": "pods", "type": "netrt", "mode": "bridge", "subnet": "10.9.0.0/24", **more}
+    given = {"COMMAND": verb, "CONTAINERID": "pod", "NETNS": "/run/netns/pod", "IFNAME": ifname, "PATH": "/nowhere"}
+    head = "\0".join(("netrt", *(f"CNI_{key}={value}" for key, value in given.items()))).encode()
+    body = head + b"\0\0" + json.dumps(config).encode()
+
+    def work(client: Client) -> None:
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect("/run/netrt/netrt.sock")
+            peer.sendall(b"POST /netrt/cni HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            said = b"".join(iter(lambda: peer.recv(65536), b""))
+        if not said:
+            raise Unavailable("no answer")
+        assert said[9:12] == b"200", said
+
+    return work
+
+
+app, back = _network("app", ipv6=True), _network("back", internal=True)
+web = _container("web", "app", ports=["8080:80", "5000-5009:6000-6009/udp"])
+plain = _container("plain", "app")
+both = _container("both", on={"app": {}, "back": {"aliases": ["store"]}})
+job = _container("job", "app", command=["sleep", "600"], ports=["8081:80"])
+
+ATTACH: Mapping[str, Flow] = {
+    "attach": Flow(given=(app, plain), then=_container("more", "app")),
+    "attach, the first": Flow(given=(app,), then=plain),
+    "detach": Flow(given=(app, plain, web), then=lambda client: client.remove_container("plain")),
+    "publish": Flow(given=(app, plain), then=web),
+    "publish anew": Flow(given=(app, job, _ran("job")), then=lambda client: client.start("job")),
+}
+"""Those whose every point is in the suite."""
+
+FLOWS: Mapping[str, Flow] = {
+    "network create, the first": Flow(then=app),
+    "network create": Flow(given=(app,), then=back),
+    "network create, the default one": Flow(then=_container("any")),
+    "network remove": Flow(given=(app, back), then=lambda client: client.remove_network("back")),
+    "network remove, the last": Flow(given=(app,), then=lambda client: client.remove_network("app")),
+    "network remove, by force": Flow(
+        given=(app, back, both), then=lambda client: client.remove_network("back", force=True)
+    ),
+    "network prune": Flow(given=(app, back, plain), then=lambda client: client.prune_networks()),
+    **ATTACH,
+    "attach to two": Flow(given=(app, back, web), then=both),
+    "attach, sharing a namespace": Flow(given=(app, web), then=_container("beside", "container:web")),
+    "detach, the last": Flow(given=(app, plain), then=lambda client: client.remove_container("plain")),
+    "connect": Flow(given=(app, back, plain), then=lambda client: client.connect("back", "plain", aliases=["db"])),
+    "disconnect": Flow(given=(app, back, both), then=lambda client: client.disconnect("back", "both")),
+    "disconnect what is published": Flow(given=(app, web), then=lambda client: client.disconnect("app", "web")),
+    "withdraw": Flow(given=(app, plain, web), then=lambda client: client.remove_container("web")),
+    "withdraw at the end of a process": Flow(
+        given=(app, job), anew=lambda client: client.start("job"), then=lambda client: client.kill("job")
+    ),
+    "run: create": Flow(given=(app,), then=job),
+    "run: start": Flow(given=(app, job), then=lambda client: client.start("job")),
+    "a name changes": Flow(given=(app, plain), then=lambda client: client.rename("plain", "fancy")),
+    "a name comes": Flow(given=(app, plain, web), then=_container("namesake", on={"app": {"aliases": ["www"]}})),
+    "CNI ADD": Flow(given=(app,), then=_cni("ADD")),
+    "CNI ADD, one more": Flow(given=(app, _cni("ADD")), then=_cni("ADD", "eth1", name="more", subnet="10.10.0.0/24")),
+    "CNI DEL": Flow(given=(app, _cni("ADD")), then=_cni("DEL")),
+}
