@@ -89,7 +89,7 @@ def test_a_run_from_start_to_end(desk: Desk, sleeper: subprocess.Popen[bytes]) -
     assert (running["Status"], running["Pid"]) == ("running", sleeper.pid)
     assert [entry["State"] for entry in client.containers()] == ["running"]
     with pytest.raises(InUse, match=f"running already .pid {sleeper.pid}"):
-        report(client, "job", sleeper.pid)
+        report(client, "job", os.getpid())
     with pytest.raises(InUse, match="is running"):
         client.remove_container("job")
     client.stop("job")
