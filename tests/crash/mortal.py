@@ -23,6 +23,8 @@ from netrt.dataplane.ops import Op
 from netrt.kernel.kernel import LinuxKernel
 from netrt.model.state import State
 from netrt.startup import READY
+from netrt.store import restore
+from netrt.store.copy import Copy
 from netrt.store.local import LocalStore
 from tests.crash.moment import Moment
 
@@ -43,13 +45,24 @@ def put_together(moment: Moment) -> None:
             super().save(before, after)
             moment.point("after: save")
 
+    class Twin(Copy):
+        def add(self, *step: Any) -> None:
+            moment.point("before: copy of what was saved")
+            super().add(*step)
+
     class Told(Publisher):
+        def leaving(self, before: State, after: State) -> None:
+            moment.point("before: names go")
+            super().leaving(before, after)
+            moment.point("after: names go")
+
         def committed(self, *commit: Any) -> None:
             moment.point("before: tell")
             super().committed(*commit)
             moment.point("after: tell")
 
-    wiring.LinuxKernel, wiring.LocalStore, wiring.Publisher = Kernel, Store, Told  # type: ignore[misc]
+    wiring.LinuxKernel, wiring.Publisher = Kernel, Told  # type: ignore[misc]
+    restore.LocalStore, restore.Copy = Store, Twin  # type: ignore[misc]
     numbers = itertools.count()
 
     def counted(size: int | None = None) -> str:

@@ -1,8 +1,8 @@
 """The sweep: a flow, the daemon killed at each of its points, and the next one looked at.
 
-A point is the moment right before, or right after, a kernel operation, a save, or the telling of what was saved; the last one is
-the moment after the client has its answer. What is there after the next start must be all of before or all of after: kernel,
-database, and the files of containers; and after, where the client was told so."""
+A point is the moment right before, or right after, a kernel operation, a save, a change of names, or the telling of what was
+saved; the last one is the moment after the client has its answer. What is there after the next start must be all of before or all
+of after: kernel, database, files of containers, and what netrt-dns answers; and after, where the client was told so."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import dns.message
+import dns.rcode
 
 from netrt import Client
 from netrt.errors import Unavailable
@@ -48,6 +52,7 @@ class Daemons:
     def __init__(self, host: Host) -> None:
         for switch in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
             Path("/proc/sys/net", switch).write_text("1")  # a host that forwards by its own will: we need no guard
+        Path("/etc/resolv.conf").write_text("")  # nobody else is to be asked for names
         self.moment = Moment("/run/moment")
         self._nursery = host.spawn(sys.executable, "-m", "tests.crash.mortal", "/run/moment")
         self._pid = 0
@@ -79,12 +84,41 @@ class Daemons:
 
 
 def world(host: Host) -> dict[str, Any]:
-    """All that a daemon leaves, without what passes."""
+    """All that a daemon leaves, and what netrt-dns answers, without what passes."""
     seen = snapshot(host)
     for table, rows in _rows().items():
         seen[f"table {table}"] = [_PASSING.sub("…", row) for row in rows if not row.startswith(_COUNT)]
+    seen["names"] = _names(host)
     seen["files"] = [f"{path}: {path.read_text()}" for path in _files() if path.suffix != ".log"]
     return seen
+
+
+NAMES = ("any", "beside", "both", "db", "fancy", "job", "more", "namesake", "plain", "store", "web", "www")
+"""All names of containers in flows, and aliases."""
+
+_SERVED = ":4E55 "
+"""netrt-dns's port in a sandbox, 20053, in the form of /proc/net/udp."""
+
+
+def _names(host: Host) -> list[str]:
+    """What netrt-dns answers, in each sandbox that it serves, to a question for each name."""
+    questions = [dns.message.make_query(name, "A", id=number) for number, name in enumerate(NAMES)]
+    found = []
+    for pin in sorted(Path("/run/netns").glob("netrt-*")):
+        with host.inside(str(pin)) as call:
+            if _SERVED not in call(Path("/proc/thread-self/net/udp").read_text):
+                continue
+            asker = call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM)
+        with asker:
+            asker.settimeout(5)
+            asker.connect(("127.0.0.11", 53))
+            for question in questions:
+                asker.send(question.to_wire())
+            replies = sorted((dns.message.from_wire(asker.recv(4096)) for _ in questions), key=lambda reply: reply.id)
+        for reply in replies:
+            answers = sorted(str(item) for rrset in reply.answer for item in rrset)
+            found.append(f"{pin.name} {NAMES[reply.id]} {dns.rcode.to_text(reply.rcode())} {answers}")
+    return found
 
 
 def _rows() -> Mapping[str, list[str]]:
