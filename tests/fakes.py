@@ -12,6 +12,7 @@ from netrt.dataplane.objects import HOST, STACKED, Address, Element, Link, Neigh
 from netrt.dataplane.ops import Op
 from netrt.dataplane.scope import Scope
 from netrt.dataplane.step import step
+from netrt.doctor.evidence import Evidence
 from netrt.errors import KernelRefused
 
 
@@ -64,6 +65,12 @@ class FakeKernel:
 
     def rest(self, *, busy: bool = False) -> None:
         pass
+
+    def husks(self) -> Sequence[str]:
+        return ()
+
+    def examine(self) -> Evidence:
+        return Evidence()
 
     def close(self) -> None:
         self.closed = True

@@ -259,6 +259,24 @@ class Client:
         moments = {name: value for name, value in (("since", since), ("until", until)) if value}
         yield from self.stream("/events", query={**_filters(filters), **moments})
 
+    # upkeep
+
+    def difference(self) -> Json:
+        """What differs between what is asked for and what the kernel holds: lines in `Lacking` and `Stray`."""
+        return self._object("/netrt/diff")
+
+    def garbage(self) -> list[Json]:
+        """What lies about that nobody needs: `What`, the `Proof`, and what it `Holds`."""
+        return self._list("/netrt/gc", NOTHING)
+
+    def collect(self) -> list[Json]:
+        """Take garbage away, and return what it was."""
+        return list(self.request("POST", "/netrt/gc"))
+
+    def findings(self) -> list[Json]:
+        """What is wrong with the host: `Check`, `Level` (error or warning), `Text`, `Remedy`, names of `Networks`."""
+        return self._list("/netrt/doctor", NOTHING)
+
     # what these are made of
 
     def request(self, method: str, path: str, *, query: Mapping[str, str] = NOTHING, body: Any = None) -> Any:

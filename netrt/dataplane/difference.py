@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import reduce
 
+from netrt.dataplane.diff import plan
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.objects import (
     HOST,
@@ -22,18 +24,30 @@ from netrt.dataplane.objects import (
     Skeleton,
     Sysctl,
 )
+from netrt.dataplane.step import step
 
 
 def told(seen: HostState, wanted: HostState) -> tuple[str, ...]:
-    """One line for each wanted thing that was not seen, or was seen to be otherwise."""
+    """One line for each wanted thing that was not seen, or was seen to be otherwise. Elements are named where their table is as
+    it should be."""
     lines = []
+    loaded = all(seen.objects.get(table.key) == table for table in wanted.all(Skeleton))
     for key, thing in wanted.objects.items():
         held = seen.objects.get(key)
+        if isinstance(thing, Element) and not loaded:
+            continue
         if held is None:
             lines.append(f"{_named(thing)} is missing")
         elif held != thing:
             lines.append(f"{_named(thing)} {_changed(held, thing)}")
     return tuple(lines)
+
+
+def strayed(seen: HostState, wanted: HostState) -> tuple[str, ...]:
+    """One line for each thing of ours that was seen, and that the plan for what is wanted takes away. Raises Conflict."""
+    after = reduce(step, plan(seen, wanted), seen)
+    kept = {*after.objects, *wanted.objects}
+    return tuple(_named(thing) for key, thing in seen.objects.items() if key not in kept)
 
 
 def _named(thing: Object) -> str:

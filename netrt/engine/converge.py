@@ -16,7 +16,9 @@ from netrt.dataplane.flows import forget
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.objects import Skeleton
 from netrt.dataplane.ops import Op
+from netrt.dataplane.reach import apart
 from netrt.dataplane.scope import Scope
+from netrt.engine.death import hidden
 from netrt.engine.ports import Kernel
 from netrt.errors import KernelRefused, Residue
 from netrt.model.container import HOST_SANDBOX
@@ -112,6 +114,7 @@ def _whole_plan(kernel: Kernel, state: State, facts: HostFacts, places: frozense
         wanted = compile_host(state, facts)
     with span("observe everything"):
         seen = kernel.observe(Scope.around(wanted, everything=True, places=places | places_of(state)))
+        seen, wanted = apart(seen, wanted, hidden(kernel, state))
     with span("plan"):
         ops = plan(seen, wanted)
         return (*ops, *_forgotten(seen, wanted)) if ops else ()

@@ -15,6 +15,15 @@ from netrt.model.container import Container
 from netrt.model.state import State
 
 
+def hidden(kernel: Kernel, state: State) -> frozenset[str]:
+    """The paths of adopted sandboxes that lead nowhere, or elsewhere: who lives there cannot be reached, nor is to be harmed."""
+    adopted = {
+        c.sandbox.path: c.sandbox.inode for c in state.containers.values() if not c.sandbox.owned and c.sandbox.path
+    }
+    there = kernel.alive(list(adopted)) if adopted else {}
+    return frozenset(path for path, inode in adopted.items() if there.get(path) != inode)
+
+
 def dead(kernel: Kernel, state: State) -> Mapping[str, str]:
     """Ids of the containers whose adopted namespace is proven gone, and the proof."""
     adopted = [c for c in state.containers.values() if not c.sandbox.owned and c.sandbox.path]

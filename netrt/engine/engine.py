@@ -24,6 +24,7 @@ from netrt.decide.lookup import find_network
 from netrt.decide.networks import DEFAULT_NAMES
 from netrt.engine.converge import Change, converge, converge_whole, places_of, planned
 from netrt.engine.death import dead
+from netrt.engine.garbage import Garbage, garbage, stale
 from netrt.engine.ports import Kernel, Publisher, Store
 from netrt.errors import Conflict, Exhausted, Exists, NetrtError, Unavailable
 from netrt.ipam.pools import Pools
@@ -123,6 +124,10 @@ class Engine:
         """Have this done with the State as it is, between two commands."""
         return self._put("publish", lambda: what(self._state))
 
+    def collect(self) -> Future[tuple[Garbage, ...]]:
+        """Find garbage and take it away. Returns what it was."""
+        return self._put("collect", self._collect)
+
     def look(self, ask: Callable[[Kernel, State], T]) -> Future[T]:
         """What `ask` finds out about kernel and State, between two commands. It must change neither."""
         return self._put("look", lambda: ask(self._kernel, self._state))
@@ -209,6 +214,13 @@ class Engine:
         if found:
             self._commit(self._decide(Reclaim(containers=frozenset(found)), self._kernel.facts()))
         return tuple(before.containers[container_id].name for container_id in found)
+
+    def _collect(self) -> tuple[Garbage, ...]:
+        found = garbage(self._kernel, self._state)
+        self._reclaim()
+        converge_whole(self._kernel, self._state, self._kernel.facts(fresh=True))
+        self._kernel.apply([UnpinNamespace(pin) for pin in stale(self._kernel, self._state)])
+        return found
 
     def _execute(self, command: Command, *, dry_run: bool) -> Outcome:
         if isinstance(command, Collect):

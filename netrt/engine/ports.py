@@ -9,6 +9,7 @@ from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.ops import Op
 from netrt.dataplane.scope import Scope
+from netrt.doctor.evidence import Evidence
 from netrt.model.decision import Event
 from netrt.model.state import State
 
@@ -37,6 +38,12 @@ class Kernel(Protocol):
 
     def rest(self, *, busy: bool = False) -> None:
         """Nothing waits to be done: there is time to get ready for what comes next. `busy`: only what would be missed at once."""
+
+    def husks(self) -> Sequence[str]:
+        """Files where pins of ours are kept that are no namespaces: what a crash, or a reboot that keeps /run, leaves."""
+
+    def examine(self) -> Evidence:
+        """What a doctor looks at."""
 
     def close(self) -> None: ...
 

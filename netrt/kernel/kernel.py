@@ -15,15 +15,17 @@ from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.objects import HOST
 from netrt.dataplane.scope import Scope
+from netrt.doctor.evidence import Evidence
 from netrt.errors import KernelRefused
 from netrt.kernel import conntrack, netns
 from netrt.kernel.apply import Hands, LinkOp, Sandboxes, do_inside, place
+from netrt.kernel.evidence import examine
 from netrt.kernel.facts import gather
 from netrt.kernel.inhabited import inhabited
 from netrt.kernel.listeners import listeners as read_listeners
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.nft import Nft
-from netrt.kernel.observe import alive, observe
+from netrt.kernel.observe import alive, husks, observe
 from netrt.kernel.parents import lacking
 from netrt.kernel.parents import parents as read_parents
 from netrt.kernel.procfs import Procfs
@@ -107,6 +109,17 @@ class LinuxKernel:
     def rest(self, *, busy: bool = False) -> None:
         """Use the time between two commands to get ready for the next; `busy`: only where the next would miss it."""
         self._spares.refill(1 if busy else SPARE)
+
+    def husks(self) -> Sequence[str]:
+        """Files where pins of ours are kept that are no namespaces."""
+        return husks()
+
+    def examine(self) -> Evidence:
+        """What a doctor looks at. Raises KernelRefused where it cannot be read."""
+        try:
+            return examine(self._netlink, mtu=self.facts(fresh=True).mtu, locked=self._nft.locked)
+        except OSError as error:
+            raise _unreadable(error) from error
 
     def apply(self, todo: Sequence[ops.Op]) -> None:
         """Do these in order. Raises KernelRefused, naming the first that was refused."""

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import socket
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -261,9 +262,23 @@ def _nsid(netlink: Netlink, netns: int) -> int:
 
 def _pins(scope: Scope) -> Iterator[Object]:
     paths = {key[1] for key in scope.keys if key[0] == "pin"}
-    if scope.everything and os.path.isdir(PIN_DIRECTORY):
-        paths |= {f"{PIN_DIRECTORY}/{name}" for name in os.listdir(PIN_DIRECTORY) if name.startswith(PIN_PREFIX)}
+    if scope.everything:
+        paths |= _pinned()
     return (Pin(path=path) for path in alive(sorted(paths)))
+
+
+def _pinned() -> set[str]:
+    """The paths of all pins of ours, whether there is a namespace or not."""
+    with contextlib.suppress(FileNotFoundError):
+        return {f"{PIN_DIRECTORY}/{name}" for name in os.listdir(PIN_DIRECTORY) if name.startswith(PIN_PREFIX)}
+    return set()
+
+
+def husks() -> list[str]:
+    """Empty files where pins of ours are kept that lead to no namespace."""
+    paths = _pinned()
+    bare = sorted(paths - alive(paths).keys())
+    return [path for path in bare if stat.S_ISREG(os.lstat(path).st_mode) and not os.lstat(path).st_size]
 
 
 def alive(paths: Iterable[str]) -> dict[str, int]:
