@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 from netrt.compile.names import Resolving, compile_names, names_change
-from netrt.dns.difference import Change, apply
+from netrt.dns.difference import apply
 from netrt.errors import Conflict, Unavailable
 from netrt.model.difference import difference
 from netrt.model.state import State
@@ -48,6 +48,12 @@ class Handover:
         self._names = compile_names(self._state, self._known)
         self._pid = 0
         self._later = 0.0
+        self._awaited: State | None = None
+        """The State whose names were begun and not settled yet."""
+        self._begun = False
+        """Whether a change was sent whose answer is still to come."""
+        self._unsaid = False
+        """Whether all names are to be told."""
 
     @property
     def due(self) -> bool:
@@ -71,41 +77,60 @@ class Handover:
                 rest = rest.without_attachment(key)
         self.settle(rest)
 
-    def settle(self, state: State) -> None:
-        """Have the names of this State served. What stands in the way is logged."""
+    def begin(self, state: State) -> None:
+        """Begin to have the names of this State served, while there is something else to do."""
+        self._finish()
         known, change = self._resolving(), None
         if known == self._known:
             change = names_change(self._names, self._state, state, known)
             self._names = apply(self._names, change)
         else:
             self._names = compile_names(state, known)
-        self._known, self._state = known, state
-        if not self._pid or change is None or change:
-            self._tell(change)
+        self._known, self._state, self._awaited = known, state, state
+        if change and self._pid:
+            with contextlib.suppress(Unavailable):  # then all is told
+                self._resolver.begin(change)
+                self._begun = True
+        self._unsaid = not self._pid or change is None or (bool(change) and not self._begun)
+
+    def settle(self, state: State) -> None:
+        """Have the names of this State served. What stands in the way is logged."""
+        if state is not self._awaited:
+            self.begin(state)
+        self._awaited = None
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._begun:
+            self._begun = False
+            try:
+                self._note(self._resolver.finish())
+            except (Conflict, Unavailable):
+                self._unsaid = True
+        if self._unsaid:
+            self._unsaid = False
+            self._tell()
 
     def again(self, ended: int = 0) -> None:
         """Bring netrt-dns back where nobody serves, or where this was the process that served."""
         if self._pid == ended:
             self._forget()
         if self.due:
-            self._tell(None)
+            self._tell()
 
     def close(self) -> None:
         """Names go on being served."""
         self._resolver.close()
 
-    def _tell(self, change: Change | None) -> None:
+    def _tell(self) -> None:
         try:
-            self._note(self._told(change))
+            self._note(self._told())
         except Unavailable as error:
             self._forget()
             log.error("names are not served: %s", error)
 
-    def _told(self, change: Change | None) -> Taken:
-        """By whoever is there, or by one that is brought back. Raises Unavailable."""
-        if self._pid and change is not None:
-            with contextlib.suppress(Conflict, Unavailable):
-                return self._resolver.change(change)
+    def _told(self) -> Taken:
+        """All names, to whoever is there, or to one that is brought back. Raises Unavailable."""
         try:
             return self._taken()
         except Unavailable:
@@ -136,6 +161,7 @@ class Handover:
     def _forget(self) -> None:
         self._resolver.close()
         self._pid = 0
+        self._begun = False
 
     def _note(self, taken: Taken) -> None:
         for path, why in taken.errors.items():

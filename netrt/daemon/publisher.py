@@ -29,6 +29,11 @@ class Publisher:
         if self._names:
             self._names.leaving(before, after)
 
+    def arriving(self, after: State) -> None:
+        """Begin to serve names."""
+        if self._names:
+            self._names.begin(after)
+
     def committed(self, before: State, after: State, events: Sequence[Event]) -> None:
         """Write files and tell listeners. The commit stands whatever happens here: what fails is logged."""
         if before.containers is not after.containers or before.attachments is not after.attachments:

@@ -308,6 +308,8 @@ class Engine:
                 with span("withdraw"):
                     self._publisher.leaving(before, after)
                 converge(self._kernel, Change(before=before, after=after, touched=touched, facts=known))
+            with span("names"):
+                self._publisher.arriving(after)
             self._saved(before, after, acts)
         except NetrtError:
             self._publisher.again(before)

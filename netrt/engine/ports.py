@@ -67,6 +67,9 @@ class Publisher(Protocol):
     def leaving(self, before: State, after: State) -> None:
         """Before what is in `before` and not in `after` is taken down."""
 
+    def arriving(self, after: State) -> None:
+        """When what is in `after` is there, and is about to be saved: what takes a while may begin."""
+
     def committed(self, before: State, after: State, events: Sequence[Event]) -> None:
         """After a commit, before whoever asked for it is told."""
 

@@ -184,7 +184,8 @@ class Hands:
                 self._wait(op, links.change_setting(setting))
             case ops.PutNamePort(port):
                 self._flush()
-                self._checked(op, nameport.put(port))
+                with span("PutNamePort"):
+                    self._checked(op, nameport.put(port))
             case ops.TakeNamePort():
                 self._flush()
                 self._checked(op, nameport.take())

@@ -35,7 +35,16 @@ class Resolver:
 
     def change(self, change: Change) -> Taken:
         """Have the present names served with a change. Raises Conflict where it does not fit them (`take` does), Unavailable."""
-        return self._said(Some(change))
+        self.begin(change)
+        return self.finish()
+
+    def begin(self, change: Change) -> None:
+        """As `change`, which `finish` waits for. Raises Unavailable."""
+        self._send(Some(change))
+
+    def finish(self) -> Taken:
+        """The answer to what was begun. Raises Conflict, Unavailable."""
+        return self._answer()
 
     def connect(self) -> int:
         """The process that serves: its number, which stays its own while the connection holds. Raises Unavailable."""
@@ -66,20 +75,32 @@ class Resolver:
         return self._socket
 
     def _said(self, message: Message) -> Taken:
+        self._send(message)
+        return self._answer()
+
+    def _send(self, message: Message) -> None:
         connection = self._connected()
         try:
-            taken = self._exchanged(connection, framed(message))
+            connection.settimeout(self._patience)
+            connection.sendall(framed(message))
+        except OSError as error:
+            raise self._mute(error) from error
+
+    def _answer(self) -> Taken:
+        try:
+            taken = self._read(self._connected())
         except (OSError, EOFError, ValueError, msgspec.MsgspecError) as error:
-            self.close()  # an answer that comes late would be taken for that to the next message
-            raise Unavailable(f"netrt-dns does not answer: {_words(error)}", retry=True) from error
+            raise self._mute(error) from error
         if taken.refused:
             raise Conflict(taken.refused)
         return taken
 
-    def _exchanged(self, connection: socket.socket, message: bytes) -> Taken:
+    def _mute(self, error: Exception) -> Unavailable:
+        self.close()  # an answer that comes late would be taken for that to the next message
+        return Unavailable(f"netrt-dns does not answer: {_words(error)}", retry=True)
+
+    def _read(self, connection: socket.socket) -> Taken:
         deadline = time.monotonic() + self._patience
-        connection.settimeout(self._patience)
-        connection.sendall(message)
         while (body := self._frames.next()) is None:
             connection.settimeout(max(0.001, deadline - time.monotonic()))
             piece = connection.recv(CHUNK)

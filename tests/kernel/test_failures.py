@@ -66,7 +66,7 @@ class Nobody:
     def committed(self, *_: Any) -> None:
         pass
 
-    leaving = again = committed
+    leaving = arriving = again = committed
 
 
 @dataclass

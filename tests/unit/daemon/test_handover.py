@@ -49,8 +49,13 @@ class FakeResolver:
         self.wholes += 1
         return Taken(mark=names.mark, version="")
 
-    def change(self, change: Change) -> Taken:
+    def begin(self, change: Change) -> None:
         self.connect()
+        self.begun = change
+
+    def finish(self) -> Taken:
+        self.connect()
+        change = self.begun
         if change.since != self.served.mark:
             raise Conflict("a gap")
         self.served = apply(self.served, change)
