@@ -51,8 +51,9 @@ sweep: setup ## kill the daemon before and after each operation and save of ever
 bench: setup ## what an attach costs, as a ratio to the kernel's own share (root)
 	$(bin)/python -m tests.bench
 
-bench-peers: setup ## CNI plugins beside Debian's reference plugins, which it installs with apt (root)
+bench-peers: setup ## CNI plugins, and names, beside those of Debian's packages, which it installs with apt (root)
 	$(bin)/python -m tests.bench.cni
+	$(bin)/python -m tests.bench.dnspeers
 
 demo: setup ## three containers, two networks, one published port, and the proof (root)
 	@$(bin)/python -m netrt.demo

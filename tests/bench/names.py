@@ -41,13 +41,14 @@ OUTSTANDING = 100
 
 @dataclass(frozen=True)
 class Server:
-    """Where somebody answers, who knows so many names, and in which namespace it is asked."""
+    """Where somebody answers, who knows so many names, in which namespace and from which address it is asked."""
 
     what: str
     count: int
     namespace: str
     address: str
     port: int
+    source: str = "0.0.0.0"
 
 
 def hosts(count: int) -> dict[str, tuple[str, ...]]:
@@ -97,7 +98,7 @@ class Clients:
     def rate(self, server: Server, questions: str) -> float:
         """Answers a second."""
         argv = ["ip", "netns", "exec", server.namespace, self._dnsperf, "-s", server.address, "-p", str(server.port)]
-        argv += ["-d", questions, "-q", str(OUTSTANDING), "-l", str(SECONDS)]
+        argv += ["-a", server.source, "-d", questions, "-q", str(OUTSTANDING), "-l", str(SECONDS)]
         said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
         assert re.search(r"Queries lost: +0 ", said), f"{server.what} lost some: {said}"
         assert re.search(r"NOERROR \d+ \(100\.00%\)", said), f"{server.what} did not know some: {said}"
@@ -109,6 +110,7 @@ class Clients:
         times = []
         with inside(server.namespace), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
             asking.settimeout(5)
+            asking.bind((server.source, 0))
             asking.connect((server.address, server.port))
             for _ in range(ALONE):
                 began = time.perf_counter()
@@ -135,7 +137,7 @@ def netrt_dns(namespace: str, count: int) -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as root:
         paths = Paths.under(root)
         program = Path(sys.executable).with_name("netrt-dns")
-        with _ended(subprocess.Popen([program, "--root", root, "--log-level", "warning"])):
+        with ended(subprocess.Popen([program, "--root", root, "--log-level", "warning"])):
             wait_until(Path(paths.resolver_socket).exists, what="netrt-dns")
             zone = Zone(network="n1", domain="bench", ttl=5, hosts=hosts(count))
             view = View(sandbox=f"/run/netns/{namespace}", networks=("n1",))
@@ -158,14 +160,15 @@ def dnsmasq(program: str, namespace: str, count: int) -> Iterator[Server]:
         argv = ["ip", "netns", "exec", namespace, program, "--keep-in-foreground"]
         argv += ["--conf-file=/dev/null", "--no-hosts", "--no-resolv", f"--addn-hosts={file.name}", "--user=root"]
         argv += ["--bind-interfaces", f"--listen-address={server.address}", f"--port={server.port}", "--pid-file="]
-        with _ended(subprocess.Popen([*argv, "--local-ttl=5"], stderr=subprocess.DEVNULL)):
-            wait_until(lambda: _answers(server, "name1"), what="dnsmasq")
+        with ended(subprocess.Popen([*argv, "--local-ttl=5"], stderr=subprocess.DEVNULL)):
+            wait_until(lambda: answers(server, "name1"), what="dnsmasq")
             yield server
 
 
-def _answers(server: Server, name: str) -> bool:
+def answers(server: Server, name: str) -> bool:
     with inside(server.namespace), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.settimeout(0.2)
+        asking.bind((server.source, 0))
         with contextlib.suppress(OSError):
             asking.connect((server.address, server.port))
             asking.send(dns.message.make_query(name, "A").to_wire())
@@ -174,7 +177,7 @@ def _answers(server: Server, name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _ended(child: subprocess.Popen[bytes]) -> Iterator[None]:
+def ended(child: subprocess.Popen[bytes]) -> Iterator[None]:
     try:
         yield
     finally:
