@@ -94,7 +94,7 @@ def test_container_is_told_who_it_is(netrt: Netrt) -> None:
     script = "hostname; cat /etc/hostname; echo $A; pwd; cat /etc/resolv.conf; cat /sys/class/net/eth0/address; cat /etc/hosts"
     said = netrt("run", *options.split(), *more.split(), "--", "sh", "-c", script).splitlines()
     assert said[:4] == ["shop", "shop", "b", "/usr"]
-    assert "nameserver 192.0.2.77" in said
+    assert "nameserver 127.0.0.11" in said
     assert "02:00:00:00:00:09" in said
     hosts = [line.split() for line in said]
     assert ["10.7.0.9", "shop", "web", "www"] in hosts

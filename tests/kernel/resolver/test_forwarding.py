@@ -93,13 +93,13 @@ def test_two_of_three_upstreams_are_dead(site: Site) -> None:
     assert found == [ANSWER]
     assert took < 2.0
     times, own = [], []
-    for number in range(100):
+    for number in range(200):
         took, found = timed(site.box, f"n{number}.example", MUSL)
         assert found == [ANSWER]
         times.append(took)
         own.append(timed(site.box, "web", MUSL)[0])
-    # whatever a busy machine takes for a name that nobody else is asked for
-    assert statistics.quantiles(times, n=100)[98] < 0.05 + statistics.quantiles(own, n=100)[98]
+    # a busy machine lets each of four wait for its turn here, and each of two for a name that nobody else is asked for
+    assert statistics.quantiles(times, n=100)[98] < 0.05 + 2 * statistics.quantiles(own, n=100)[98]
 
 
 def test_many_ask_at_once_while_two_of_three_are_dead(site: Site) -> None:

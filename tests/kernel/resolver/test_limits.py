@@ -88,6 +88,13 @@ def flood(lab: Lab, host: Host, box: Box, kind: str, message: bytes) -> None:
     assert flooding.stdout.readline() == "begins\n"
 
 
+def took(box: Box) -> float:
+    """Seconds until a name is known."""
+    began = time.monotonic()
+    assert box.looked_up("store") == ["10.2.0.2"]
+    return time.monotonic() - began
+
+
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
@@ -101,17 +108,16 @@ def test_a_flood_disturbs_nobody_else(lab: Lab, host: Host, kind: str, message: 
     bad, good = lab.box("bad"), lab.box("good", [BACK])
     good.looked_up("store")
     before = lab.memory()
+    calm = [took(good) for _ in range(100)]  # a busy machine takes its time for this, too
     flood(lab, host, bad, kind, message)
     times = []
     for number in range(300):
-        began = time.monotonic()
-        assert good.looked_up("store") == ["10.2.0.2"]
-        times.append(time.monotonic() - began)
+        times.append(took(good))
         if number % 100 == 0:
             lab.host_names(BACK, other=(f"10.2.0.{number + 1}",))
             assert good.looked_up("other", tcp=True) == [f"10.2.0.{number + 1}"]
-    assert statistics.median(times) < 0.02
-    assert max(times) < 0.5
+    assert statistics.median(times) < 0.02 + 2 * statistics.median(calm)
+    assert max(times) < 0.5 + 2 * max(calm)
     assert lab.memory() - before < 40
 
 
