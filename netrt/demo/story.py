@@ -68,11 +68,11 @@ def _networks(telling: Telling) -> None:
 
 
 def _containers(telling: Telling) -> Addresses:
-    telling.title("2. Three containers: db behind, app in the middle, proxy in front with a published port")
+    telling.title("2. Three containers that know each other by name: db, app, and proxy with a published port")
     back, front = ("--network", "backend"), ("--network", "frontend")
     db = _tier(telling, "db", *back)["backend"]
-    app = _tier(telling, "app", *back, *front, upstream=db["IPAddress"])
-    proxy = _tier(telling, "proxy", *front, "-p", "8080:80", upstream=app["frontend"]["IPAddress"])["frontend"]
+    app = _tier(telling, "app", *back, *front, upstream="db")
+    proxy = _tier(telling, "proxy", *front, "-p", "8080:80", upstream="app")["frontend"]
     table = telling.table("  container", "network", "addresses", "MAC")
     for name, networks in (("db", {"backend": db}), ("app", app), ("proxy", {"frontend": proxy})):
         listening(name)
@@ -114,7 +114,7 @@ def _proof(telling: Telling, at: Addresses) -> None:
 
 
 def _without_daemon(telling: Telling, at: Addresses) -> None:
-    telling.title("4. The daemon stops; what it made in the kernel stays")
+    telling.title("4. The daemon stops; what it made in the kernel stays, and names are answered")
     shown(telling.console, "daemon", "stop")
     every: list[Check] = [check for group in checks(at).values() for check in group]
     outcomes = ask_all(every, daemon=False)
