@@ -33,7 +33,24 @@ OURS = ("netrt-host-local",)
 """IPAM plugins that are done here and not by another program."""
 
 
-class BridgeConfig(Config, frozen=True, kw_only=True, rename="camel"):
+class IpamConfig(Config, frozen=True, kw_only=True, rename="camel"):
+    """What every configuration with `ipam` has."""
+
+    runtime_config: RuntimeConfig | None = None
+    args: Args | None = None
+
+    @property
+    def gateway(self) -> bool:
+        """Whether the host has the gateway's address."""
+        return False
+
+    @property
+    def default_way(self) -> bool:
+        """Whether the gateway is the way to everywhere, whatever routes there are."""
+        return False
+
+
+class BridgeConfig(IpamConfig, frozen=True, kw_only=True, rename="camel"):
     """Each key of the reference plugin."""
 
     bridge: str | None = None
@@ -52,13 +69,14 @@ class BridgeConfig(Config, frozen=True, kw_only=True, rename="camel"):
     enabledad: bool | None = None
     disable_container_interface: bool | None = None
     port_isolation: bool | None = None
-    runtime_config: RuntimeConfig | None = None
-    args: Args | None = None
 
     @property
     def gateway(self) -> bool:
-        """Whether the host has an address on the bridge."""
         return bool(self.is_gateway or self.is_default_gateway)
+
+    @property
+    def default_way(self) -> bool:
+        return bool(self.is_default_gateway)
 
 
 class IpamType(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,13 +134,7 @@ def attach(call: Call, asked: Asked) -> Attach:
     config = call.config(BridgeConfig)
     check(config)
     runtime = config.runtime_config or RuntimeConfig()
-    chosen: Pools = ()
-    routes: tuple[Way, ...] = ()
-    if ipam_type(config) in OURS:
-        section = host_local(config)
-        chosen = pools(section, runtime, call.version)
-        families = {family(pool[0].cidr) for pool in chosen}
-        routes = with_default(config, ways("ipam.routes", section.routes), families)
+    chosen, routes = given_here(call, config)
     subnets = tuple(subnet for pool in chosen for subnet in pool)
     return attaching(
         call,
@@ -138,9 +150,19 @@ def attach(call: Call, asked: Asked) -> Attach:
     )
 
 
-def with_default(config: BridgeConfig, routes: tuple[Way, ...], families: set[int]) -> tuple[Way, ...]:
-    """With a default route of each family that has an address, where the bridge is the default gateway."""
-    if not config.is_default_gateway:
+def given_here(call: Call, config: IpamConfig) -> tuple[Pools, tuple[Way, ...]]:
+    """What our own IPAM is to give: pools of addresses, and routes. Raises Refusal."""
+    if ipam_type(config) not in OURS:
+        return (), ()
+    section = host_local(config)
+    chosen = pools(section, config.runtime_config or RuntimeConfig(), call.version)
+    families = {family(pool[0].cidr) for pool in chosen}
+    return chosen, with_default(config, ways("ipam.routes", section.routes), families)
+
+
+def with_default(config: IpamConfig, routes: tuple[Way, ...], families: set[int]) -> tuple[Way, ...]:
+    """With a default route of each family that has an address, where the gateway is the way to everywhere."""
+    if not config.default_way:
         return routes
     have = {family(way.dst) for way in routes if way.dst.endswith("/0")}
     return (*routes, *(default_way(version) for version in sorted(families - have)))
@@ -169,7 +191,7 @@ def _said(on: bool) -> str:
     return "true" if on else "false"
 
 
-def leased(config: BridgeConfig, said: Result) -> Lease:
+def leased(config: IpamConfig, said: Result) -> Lease:
     """What a delegated IPAM plugin answered, as this configuration uses it. Raises Refusal."""
     if not said.ips:
         raise Refusal(CONFIGURATION, f"the IPAM plugin {ipam_type(config)} gave no address")
@@ -191,7 +213,7 @@ def _around(ip: Ip, needs_gateway: bool) -> Subnet:
 
 
 def routes_shown(
-    config: BridgeConfig, said: Iterable[RouteTo], attachment: Attachment, network: Network
+    config: IpamConfig, said: Iterable[RouteTo], attachment: Attachment, network: Network
 ) -> tuple[RouteTo, ...]:
     """The routes of the result: those that were configured, and the default ones that were added."""
     row = tuple(said)
@@ -199,6 +221,6 @@ def routes_shown(
     added = [
         RouteTo(dst=default_way(version).dst, gw=network.subnet_of(interface).gateway)
         for version in (4, 6)
-        if config.is_default_gateway and version not in have and (interface := attachment.address(version))
+        if config.default_way and version not in have and (interface := attachment.address(version))
     ]
     return (*row, *added)

@@ -48,6 +48,7 @@ def _chained(add: Callable[[Api, Call], Awaitable[Result]]) -> Plugin:
 PLUGINS: dict[str, Plugin] = {
     "netrt": _interface(),
     "bridge": _interface(),
+    "macvlan": _interface(),
     "host-local": Plugin(
         add=hostlocal.add,
         delete=hostlocal.delete,

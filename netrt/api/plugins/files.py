@@ -1,4 +1,4 @@
-"""Files that a configuration names."""
+"""Files that a configuration names, and those of the kernel that say what it leaves out."""
 
 from __future__ import annotations
 
@@ -23,3 +23,13 @@ def read_file(field: str, path: str) -> str:
         return os.read(descriptor, LARGEST).decode(errors="replace")
     finally:
         os.close(descriptor)
+
+
+def uplink() -> str:
+    """The link of the first default route (IPv4, else IPv6), empty where there is none."""
+    with open("/proc/net/route") as four, open("/proc/net/ipv6_route") as six:
+        rows = [line.split() for line in four]
+        found = [row[0] for row in rows if row[1] == "00000000" and row[7] == "00000000"]
+        wide = [line.split() for line in six]
+        found += [row[9] for row in wide if set(row[0]) == {"0"} and row[1] == "00" and row[9] != "lo"]
+    return next(iter(found), "")

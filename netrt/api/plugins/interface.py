@@ -1,4 +1,4 @@
-"""The plugins that make interfaces: `netrt` and `netrt-bridge`."""
+"""The plugins that make interfaces: `netrt`, `netrt-bridge` and `netrt-macvlan`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from collections.abc import Iterable
 
 from netrt.api.answer import Api
 from netrt.api.plugins.delegate import environment_of, find, handed_on, leased
-from netrt.api.plugins.files import read_file
-from netrt.cni import bridge, own
+from netrt.api.plugins.files import read_file, uplink
+from netrt.cni import bridge, macvlan, own
 from netrt.cni.attached import attached, default_routes, host_links
 from netrt.cni.attaching import Asked, container_id, network_name
-from netrt.cni.bridge import BridgeConfig
+from netrt.cni.bridge import BridgeConfig, IpamConfig
 from netrt.cni.call import Call, Config, Verb
 from netrt.cni.gc import GcConfig, valid
 from netrt.cni.hostlocal import full
+from netrt.cni.macvlan import MacvlanConfig
 from netrt.cni.own import OwnConfig
 from netrt.cni.ranges import canonical
 from netrt.cni.refusal import (
@@ -34,7 +35,7 @@ from netrt.cni.result import Dns, Result, RouteTo
 from netrt.cni.runtime import RuntimeConfig, resolver
 from netrt.compile.names import has_names
 from netrt.dns.zone import ADDRESS
-from netrt.errors import Invalid, NetrtError
+from netrt.errors import Invalid, NetrtError, NotFound
 from netrt.model.command import Adjust, Attach, Collect, Detach, RemoveNetwork
 from netrt.model.container import Attachment, Sandbox
 from netrt.model.decision import Touched
@@ -61,17 +62,38 @@ async def asked(api: Api, call: Call) -> Asked:
 
 
 async def commit(api: Api, command: Attach | Adjust) -> State:
-    """The State with what is asked for. Raises NetrtError; where a host address of a port is wrong, with the field's name."""
+    """The State with what is asked for. Raises NetrtError, with the name of the field where that is known."""
     try:
         return (await api.ask(command)).state
-    except Invalid as error:
-        if isinstance(error, Refusal) or not any(p.host_ip and p.host_ip in error.message for p in command.ports or ()):
+    except (Invalid, NotFound) as error:
+        field = "" if isinstance(error, Refusal) else _field(command, error.message)
+        if not field:
             raise
-        raise Refusal(CONFIGURATION, f"field runtimeConfig.portMappings: {error.message}", hint=error.hint) from None
+        raise Refusal(CONFIGURATION, f"field {field}: {error.message}", hint=error.hint) from None
 
 
-def _config(call: Call) -> BridgeConfig | OwnConfig:
-    return call.config(OwnConfig) if call.plugin == "netrt" else call.config(BridgeConfig)
+def _field(command: Attach | Adjust, said: str) -> str:
+    """What a refusal is about: it repeats the wrong word."""
+    if any(mapping.host_ip and mapping.host_ip in said for mapping in command.ports or ()):
+        return "runtimeConfig.portMappings"
+    definition = command.definition if isinstance(command, Attach) else None
+    parent = definition.options.get("parent", "") if definition else ""
+    if definition and parent and parent in said:
+        return "master" if definition.plugin == "netrt-macvlan" else "options"
+    return ""
+
+
+def _config(call: Call) -> IpamConfig | OwnConfig:
+    """As the plugin has it, and possible. Raises Refusal."""
+    match call.plugin:
+        case "netrt":
+            return call.config(OwnConfig)
+        case "macvlan":
+            macvlan.check(stood := call.config(MacvlanConfig))
+            return stood
+        case _:
+            bridge.check(bridged := call.config(BridgeConfig))
+            return bridged
 
 
 def known(state: State, call: Call) -> Attachment | None:
@@ -87,7 +109,7 @@ def known(state: State, call: Call) -> Attachment | None:
 
 async def add(api: Api, call: Call) -> Result:
     """Raises NetrtError; then nothing is left."""
-    return await (_add_own(api, call) if call.plugin == "netrt" else _add_bridge(api, call))
+    return await (_add_own(api, call) if call.plugin == "netrt" else _add_defined(api, call))
 
 
 async def _add_own(api: Api, call: Call) -> Result:
@@ -101,10 +123,11 @@ async def _add_own(api: Api, call: Call) -> Result:
     return _result(api, call, state, attachment, routes, dns, before)
 
 
-async def _add_bridge(api: Api, call: Call) -> Result:
-    config = call.config(BridgeConfig)
-    before = call.previous(config)
-    command = bridge.attach(call, await asked(api, call))
+async def _add_defined(api: Api, call: Call) -> Result:
+    config = _config(call)
+    assert isinstance(config, IpamConfig), "netrt has no ipam"
+    before, here = call.previous(config), await asked(api, call)
+    command = macvlan.attach(call, here, uplink()) if call.plugin == "macvlan" else bridge.attach(call, here)
     kind = bridge.delegated(config)
     if kind:
         state, said = await _leased(api, call, config, kind, command)
@@ -129,11 +152,11 @@ async def configured(config: Config) -> Result:
     return Result(routes=section.routes or (), dns=dns)
 
 
-async def _leased(api: Api, call: Call, config: BridgeConfig, kind: str, command: Attach) -> tuple[State, Result]:
+async def _leased(api: Api, call: Call, config: IpamConfig, kind: str, command: Attach) -> tuple[State, Result]:
     """The interface first, for a DHCP client needs it; then the lease; then both together."""
     find(kind, call.environment.get("CNI_PATH", ""))
     new = command.definition is not None and command.definition.name not in api.engine.state.network_names
-    await api.ask(dataclasses.replace(command, ports=()))
+    await commit(api, dataclasses.replace(command, ports=()))
     try:
         said = await leased(call, kind, call.text)
         addressed = Adjust(
@@ -189,7 +212,7 @@ async def delete(api: Api, call: Call) -> None:
 
 def _delegate_of(call: Call, text: bytes) -> str:
     """The IPAM plugin of somebody else that a configuration names, if it can still be read."""
-    if call.plugin != "bridge":
+    if call.plugin not in ("bridge", "macvlan"):
         return ""
     with contextlib.suppress(Refusal):
         return bridge.delegated(dataclasses.replace(call, text=text).config(Config))
@@ -209,7 +232,7 @@ async def check(api: Api, call: Call) -> None:
     problem = _mismatch(call, before, attachment)
     if problem:
         raise Refusal(NOT_AS_MADE, problem)
-    if isinstance(config, BridgeConfig) and (kind := bridge.delegated(config)):
+    if isinstance(config, IpamConfig) and (kind := bridge.delegated(config)):
         await handed_on(call, kind, Verb.CHECK, call.text)
 
 
@@ -283,8 +306,6 @@ async def _try(failed: list[NetrtError], call: Call, verb: Verb, text: bytes) ->
 async def status(api: Api, call: Call) -> None:
     """Raises Refusal: 50 where no container can be added, 51 where those that are there suffer too."""
     config = _config(call)
-    if isinstance(config, BridgeConfig):
-        bridge.check(config)
     if not api.engine.alive:
         raise Refusal(LIMITED, "the daemon's engine has ended", hint="restart netrtd")
     state = api.engine.state
@@ -297,5 +318,5 @@ async def status(api: Api, call: Call) -> None:
         await _compared(api, Touched(networks=frozenset({network.id})), LIMITED if in_use else NOT_AVAILABLE)
         if words := full(state, network):
             raise Refusal(NOT_AVAILABLE, words)
-    if isinstance(config, BridgeConfig) and (kind := bridge.delegated(config)):
+    if isinstance(config, IpamConfig) and (kind := bridge.delegated(config)):
         await handed_on(call, kind, Verb.STATUS, call.text)

@@ -15,8 +15,9 @@ from netrt.api.answer import Api
 from netrt.api.hub import Hub
 from netrt.api.plugins.dispatch import run
 from netrt.daemon.publisher import Publisher
+from netrt.dataplane.facts import HostFacts, Parent
 from netrt.dataplane.hoststate import HostState
-from netrt.dataplane.objects import Foreign
+from netrt.dataplane.objects import HOST, Foreign
 from netrt.decide.networks import initial_state
 from netrt.engine.engine import Engine
 from netrt.errors import Invalid
@@ -45,6 +46,7 @@ BEFORE: Json = {
 CONFIGS: dict[str, Json] = {
     "netrt": {"mode": "bridge", "subnets": ["10.21.0.0/16"]},
     "netrt-bridge": {"isGateway": True, "ipMasq": True, "ipam": LOCAL},
+    "netrt-macvlan": {"master": "uplink", "ipam": LOCAL},
     "netrt-host-local": {"ipam": LOCAL},
     "netrt-portmap": {"runtimeConfig": {"portMappings": [{"hostPort": 80, "containerPort": 80}]}, "prevResult": BEFORE},
     "netrt-bandwidth": {"ingressRate": 1_000_000, "prevResult": BEFORE},
@@ -96,9 +98,10 @@ def dumps(given: Json) -> bytes:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    paths, kernel, hub = Paths.under(str(tmp_path)), FakeKernel(), Hub()
+    facts = HostFacts(parents={"uplink": Parent(), "x": Parent()})
+    paths, kernel, hub = Paths.under(str(tmp_path)), FakeKernel(facts), Hub()
     kernel.adopted = {NETNS: 7}
-    kernel.host = HostState.of([Foreign(netns=NETNS, name="eth0")])
+    kernel.host = HostState.of([Foreign(netns=NETNS, name="eth0"), Foreign(netns=HOST, name="uplink")])
     engine = Engine(kernel, MemoryStore(initial_state()), Publisher(paths, hub.committed), DEFAULT)
     engine.start()
     with contextlib.closing(asyncio.new_event_loop()) as loop:

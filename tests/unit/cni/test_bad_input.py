@@ -17,6 +17,7 @@ from netrt.cni.call import Config, Least
 from netrt.cni.chained import BandwidthConfig, FirewallConfig, PortmapConfig, TuningConfig
 from netrt.cni.gc import GcConfig
 from netrt.cni.hostlocal import HostLocalConfig
+from netrt.cni.macvlan import MacvlanConfig
 from netrt.cni.own import OwnConfig
 from netrt.cni.ranges import HostLocal
 from netrt.cni.result import Dns, Result
@@ -25,6 +26,7 @@ from tests.unit.cni.conftest import CONFIGS, Desk, Json, config
 KINDS: dict[str, type[msgspec.Struct]] = {
     "netrt": OwnConfig,
     "netrt-bridge": BridgeConfig,
+    "netrt-macvlan": MacvlanConfig,
     "netrt-host-local": HostLocalConfig,
     "netrt-portmap": PortmapConfig,
     "netrt-bandwidth": BandwidthConfig,
@@ -165,7 +167,11 @@ def test_each_field_with_the_other_verbs(desk: Desk, plugin: str, verb: str) -> 
 def test_each_variable(desk: Desk, plugin: str, variable: str, values: tuple[str, ...]) -> None:
     before = desk.state
     for value in values:
-        if variable == "CNI_ARGS" and plugin not in ("netrt", "netrt-bridge", "netrt-host-local") and "=" in value[1:]:
+        if (
+            variable == "CNI_ARGS"
+            and plugin not in ("netrt", "netrt-bridge", "netrt-macvlan", "netrt-host-local")
+            and "=" in value[1:]
+        ):
             continue  # a chained plugin has no use for an address
         answer = desk.ask(plugin, "ADD", config(plugin), **{variable: value})
         assert answer.get("code") == 4, f"{variable}={value[:60]!r}: {answer}"
