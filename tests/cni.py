@@ -48,8 +48,8 @@ class Answer:
 class Container(Place):
     """A namespace that a runtime made, with the id that it gave it."""
 
-    def __init__(self, host: Host, name: str) -> None:
-        super().__init__(host, host.namespace(name))
+    def __init__(self, host: Host, name: str, path: str = "") -> None:
+        super().__init__(host, path or host.namespace(name))
         self.name = name
         self.id = name
 
@@ -113,6 +113,10 @@ class Cni:
 
     def container(self, name: str) -> Container:
         return Container(self.host, name)
+
+    def known(self, name: str) -> Container:
+        """One that was made before."""
+        return Container(self.host, name, f"/run/netns/{name}")
 
     def execute(
         self,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cni import PLUGINS, Cni, Container, bridge, network
+from tests.cni import PLUGINS, Cni, Container, bridge, network, port
 from tests.command import Netrt
 from tests.host import Host
 from tests.snapshot import differences, snapshot
@@ -50,6 +50,25 @@ def test_several_at_once_start_one_daemon(cni: Cni, host: Host) -> None:
     answers = [begun() for begun in with_them]
     assert sorted(answer.result["ips"][0]["address"] for answer in answers) == [f"10.22.0.{n}/16" for n in (2, 3, 4, 5)]
     assert sum("starting netrtd" in answer.errors for answer in answers) == 1
+
+
+def test_many_at_once(cni: Cni, host: Host, netrt: Netrt) -> None:
+    """Different containers, whose ADDs and then DELs are under way together, with a port each."""
+    netrt("ps")
+    config = {"cniVersion": "1.1.0", "name": "mynet", **bridge()}
+    boxes = [cni.container(f"c{number}") for number in range(12)]
+    given = {
+        box.name: config | {"runtimeConfig": {"portMappings": [port(9000 + number, 80)]}}
+        for number, box in enumerate(boxes)
+    }
+    for verb in ("ADD", "DEL", "ADD"):
+        begun = [cni.begin(verb, given[box.name], container=box.id, netns=box.path) for box in boxes]
+        answers = [finish() for finish in begun]
+        assert not [answer.output for answer in answers if answer.status]
+    addresses = {answer.result["ips"][0]["address"] for answer in answers}
+    assert len(addresses) == len(boxes)
+    with boxes[7].tcp(80) as server:
+        assert seen(Place(host), "127.0.0.1", 9007, server)
 
 
 def test_it_does_the_work_itself_where_no_daemon_can_be(cni: Cni, one: Container, host: Host, netrt: Netrt) -> None:
