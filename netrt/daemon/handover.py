@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Callable
 
+from netrt import __version__
 from netrt.compile.names import Resolving, compile_names, names_change
 from netrt.dns.difference import apply
 from netrt.errors import Conflict, Unavailable
@@ -154,6 +155,8 @@ class Handover:
                 os.kill(pid, signal.SIGKILL)
             raise
         if pid != self._pid:
+            if taken.version != __version__:  # it understands us, and to replace it would cost questions
+                log.info("netrt-dns is of version %s; restart it when it suits", taken.version)
             self._pid = pid
             self._serves(pid)
         return taken

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import lru_cache
 from ipaddress import IPv6Address
 
 from netrt.api.answer import Api
@@ -27,6 +28,7 @@ from netrt.daemon.sockets import check_path, group_number, inherited, listening
 from netrt.daemon.starting import start
 from netrt.daemon.watch import Watch
 from netrt.decide.networks import initial_state
+from netrt.dns.zone import Upstream
 from netrt.engine.engine import Engine
 from netrt.errors import Unavailable
 from netrt.kernel import glance
@@ -55,9 +57,15 @@ def adopt(path: str) -> Sandbox:
     return Sandbox(path=path, owned=False, inode=identify(path))
 
 
+@lru_cache(1)
+def _upstreams(resolv_conf: str) -> tuple[Upstream, ...]:
+    """Asked with each commit, and nearly always the same."""
+    return host_upstreams(nameservers(resolv_conf))
+
+
 def resolving(config: Config) -> Resolving:
     """What names depend on beside the State, as it is now."""
-    return Resolving(ttl=config.dns.ttl, upstreams=host_upstreams(nameservers(HostFiles.read().resolvers)))
+    return Resolving(ttl=config.dns.ttl, upstreams=_upstreams(HostFiles.read().resolvers))
 
 
 RESOLVER_WITHIN = 10.0

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -230,3 +231,27 @@ def test_the_hosts_resolvers_are_followed_when_they_change(app: Netrt) -> None:
     Path("/etc/resolv.conf").write_text("nameserver 192.0.2.77\n")
     wait_until(lambda: "nameserver 192.0.2.77\n" in file.read_text(), what="the new resolver in resolv.conf")
     assert "forwarded to 192.0.2.77" in app("dns", "query", "--from", "web", "example.com")
+
+
+SYSTEMCTL = """\
+#!/bin/sh
+# stands in for the service manager: starts the unit, and returns when it is ready
+[ "$*" = "start netrt-dns.service" ] || exit 4
+{program} --ready-fd 3 3>/run/unit.ready </dev/null >/dev/null 2>&1 &
+while ! grep -q READY /run/unit.ready; do :; done
+"""
+
+
+def test_as_a_unit_it_is_started_by_the_service_manager(host: Host, tmp_path: Path) -> None:
+    netrt_dns, netrtd = (str(Path(sys.executable).with_name(name)) for name in ("netrt-dns", "netrtd"))
+    manager = tmp_path / "systemctl"
+    manager.write_text(SYSTEMCTL.format(program=netrt_dns))
+    manager.chmod(0o755)
+    daemon = host.spawn("env", f"PATH={tmp_path}:{os.environ['PATH']}", netrtd, "--dns-unit", "netrt-dns.service")
+    wait_until(Path("/run/netrt/netrt.sock").exists, 20, "netrtd")
+    netrt = Netrt(host)
+    netrt("network", "create", "--subnet", "10.1.0.0/24", "app")
+    web = asker(netrt, "web", "--network", "app")
+    assert web.looked_up("web") == ["10.1.0.2"]
+    assert daemon.poll() is None
+    assert not Path("/run/netrt/netrt-dns.log").exists(), "netrtd itself started none"

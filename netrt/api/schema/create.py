@@ -143,7 +143,8 @@ def _bindings(asked: Mapping[str, list[BindingBody] | None]) -> Iterator[PortMap
 def _process(body: ContainerBody, host: HostBody) -> ProcessSpec | None:
     command = (*_words(body.entrypoint), *_words(body.cmd))
     if not command:
-        unsupported("HostConfig.AutoRemove", host.auto_remove)
+        for name in ("auto_remove", "dns", "dns_search", "dns_options", "extra_hosts"):  # all are about what runs
+            unsupported(f"HostConfig.{name.title().replace('_', '')}", getattr(host, name))
         return None
     env = tuple(body.env or ())
     for text in env:
