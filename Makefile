@@ -52,8 +52,7 @@ bench: setup ## what an attach costs, as a ratio to the kernel's own share (root
 	$(bin)/python -m tests.bench
 
 bench-peers: setup ## CNI plugins, and names, beside those of Debian's packages, which it installs with apt (root)
-	$(bin)/python -m tests.bench.cni
-	$(bin)/python -m tests.bench.dnspeers
+	$(bin)/python -m tests.bench.cni; cni=$$?; $(bin)/python -m tests.bench.dnspeers && exit $$cni
 
 demo: setup ## three containers, two networks, one published port, and the proof (root)
 	@$(bin)/python -m netrt.demo
