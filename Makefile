@@ -47,6 +47,7 @@ fuzz: setup ## mutated DNS messages for five minutes, or for SECONDS=…
 
 sweep: setup ## kill the daemon before and after each operation and save of every flow, and start it again (root)
 	$(bin)/python -m tests.crash
+	NETRT_SWEEP=1 $(pytest) -q tests/e2e/test_cni_crash.py
 
 bench: setup ## what an attach costs, as a ratio to the kernel's own share (root)
 	$(bin)/python -m tests.bench

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.asking import Asker
 from tests.cni import PLUGINS, PORTMAP, Config, bridge, network
 from tests.command import Netrt
 from tests.e2e.conftest import HOST4, OUTSIDE4
@@ -140,7 +141,7 @@ def test_chosen_addresses_and_two_networks(podman: Podman, runtime_host: Host) -
 
 
 def test_the_networks_of_netrt(podman: Podman, runtime_host: Host, netrt: Netrt) -> None:
-    """Containers of podman and of netrt on one network."""
+    """Containers of podman and of netrt on one network, which find each other by name."""
     netrt("network", "create", "--subnet", "10.40.0.0/24", "backend")
     own: Config = {"type": "netrt", "capabilities": {"portMappings": True}}
     podman.network(network(own, name="backend", version=VERSION))
@@ -148,6 +149,10 @@ def test_the_networks_of_netrt(podman: Podman, runtime_host: Host, netrt: Netrt)
     with web.tcp(80) as server:
         assert seen(here, podman.address("web", "backend"), 80, server) == here.ip4
         assert seen(Place(runtime_host, "/run/netns/outside"), HOST4, 8080, server) == OUTSIDE4
+    podman.run("box", "--network", "backend")
+    for name in ("web", "here", "web.backend"):
+        assert "1 packets received" in podman("exec", "box", "/bin/ping", "-c", "1", "-W", "5", name)
+    assert Asker(runtime_host, here.path).looked_up("web") == [podman.address("web", "backend")]
 
 
 def test_reference_plugins_before_and_after(podman: Podman, runtime_host: Host) -> None:
