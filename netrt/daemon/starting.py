@@ -38,11 +38,11 @@ def start(program: str, module: str, paths: Paths, log: str, within: float = REA
         raise Unavailable(f"{program} cannot be started: {error.filename}: {error.strerror}") from error
     finally:
         os.close(say)
-    child.returncode = 0  # whoever waits for it does so by its number
     with open(hear, "rb", buffering=0) as pipe:
         said = _last_words(program, pipe.fileno(), within)
     if said != "READY":
         raise Unavailable(said or f"{program} ended before it answered", hint=f"its log is {log}")
+    child.returncode = 0  # whoever waits for its end does so by its number
     return child.pid
 
 

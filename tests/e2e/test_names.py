@@ -176,17 +176,20 @@ def resolver() -> int:
 
 
 def test_netrt_dns_killed_is_back_within_a_second(app: Netrt) -> None:
-    """It is so on a machine that has time; so the shortest of several counts."""
+    """So it is on a machine that has time; one that is too busy to start Python within a second gets twice what that takes it."""
     web = asker(app, "web", "--network", "app")
     asker(app, "db", "--network", "app")
-    times = []
+    times, starts = [], []
     for _ in range(4):
+        began = time.monotonic()
+        app.host.run(str(Path(sys.executable).with_name("netrt-dns")), "--version")
+        starts.append(time.monotonic() - began)
         os.kill(pid := resolver(), signal.SIGKILL)
         began = time.monotonic()
         wait_until(lambda: _answered(web, "db") == ["10.1.0.3"], 10, "names")
         times.append(time.monotonic() - began)
         assert resolver() != pid
-    assert min(times) < 1.0
+    assert min(times) < max(1.0, 2 * min(starts)), f"{times} beside {starts}"
 
 
 def _answered(box: Asker, name: str) -> list[str]:
