@@ -114,7 +114,7 @@ NOT_HELD = {
 """What the specification says should be, and why it is not."""
 
 
-def tests_there_are() -> set[str]:
+def there_are() -> set[str]:
     """`file.test` of all that there is."""
     return {
         f"{path.stem.removeprefix('test_')}.{item.name.removeprefix('test_')}"
@@ -124,7 +124,7 @@ def tests_there_are() -> set[str]:
     }
 
 
-THERE = tests_there_are()
+THERE = there_are()
 
 
 @pytest.mark.parametrize("demand", HELD)
