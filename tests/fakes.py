@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from netrt.dataplane.facts import HostFacts, Listener
 from netrt.dataplane.hoststate import HostState
-from netrt.dataplane.objects import HOST, STACKED, Address, Element, Link, Neighbor, Object, Pin, Route, Skeleton
+from netrt.dataplane.objects import HOST, STACKED, Address, Element, Link, Neighbor, Object, Pin, Route, Rule, Skeleton
 from netrt.dataplane.ops import Op
 from netrt.dataplane.scope import Scope
 from netrt.dataplane.step import step
@@ -114,6 +114,8 @@ def _in_scope(thing: Object, scope: Scope) -> bool:
         return True
     if isinstance(thing, Route) and thing.netns in scope.sandboxes:
         return True
+    if isinstance(thing, Rule):
+        return scope.everything and thing.netns in scope.sandboxes
     if isinstance(thing, Link) and thing.kind in STACKED and thing.netns in scope.sandboxes:
         return scope.everything
     if isinstance(thing, Link | Address | Route | Neighbor):

@@ -90,11 +90,12 @@ def test_no_global_statement() -> None:
 
 
 def test_every_operation_is_described_stepped_and_applied() -> None:
-    from netrt.dataplane import ops, step
+    from netrt.dataplane import ops, step, wayops
     from netrt.kernel import kernel
 
     every = set(get_args(ops.Op))
-    classes = {c for _, c in inspect.getmembers(ops, inspect.isclass) if c.__module__ == ops.__name__}
+    rooms = (ops.__name__, wayops.__name__)
+    classes = {c for _, c in inspect.getmembers(ops, inspect.isclass) if c.__module__ in rooms}
     assert every == classes, "Op is the sum of all classes in ops"
     assert all("describe" in vars(c) for c in every)
     assert set(step.STEPS) == every

@@ -24,13 +24,15 @@ Json = dict[str, Any]
 
 
 class Endpoint(TypedDict, total=False):
-    """How to be on a network: fixed addresses, a MAC, more names, the name of the interface inside."""
+    """How to be on a network: fixed addresses, a MAC, more names, the name of the interface inside, and the
+    priority with which it is the way out."""
 
     ip: str
     ip6: str
     mac: str
     aliases: Sequence[str]
     ifname: str
+    gw_priority: int
 
 
 class Client:
@@ -105,10 +107,13 @@ class Client:
         mac: str = "",
         aliases: Sequence[str] = (),
         ifname: str = "",
+        gw_priority: int = 0,
         dry_run: bool = False,
     ) -> str:
-        """Attach a container to one more network, with these addresses and names if given."""
+        """Attach a container to one more network, with these addresses and names if given. The default route is that of the
+        network with the highest `gw_priority`."""
         wish: Endpoint = {"ip": ip, "ip6": ip6, "mac": mac, "aliases": aliases, "ifname": ifname}
+        wish["gw_priority"] = gw_priority
         body = {"Container": container, "EndpointConfig": _endpoint(wish)}
         return self._change("POST", _path("networks", network, "connect"), body=body, dry_run=dry_run)
 
@@ -329,4 +334,5 @@ def _endpoint(wish: Endpoint) -> Json:
         "MacAddress": wish.get("mac", ""),
         "Aliases": list(wish.get("aliases", ())),
         "DriverOpts": {"com.docker.network.endpoint.ifname": ifname} if ifname else {},
+        "GwPriority": wish.get("gw_priority", 0),
     }

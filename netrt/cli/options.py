@@ -114,6 +114,10 @@ CONTAINER_OPTIONS = (
     click.option("--ip", "address4", default="", metavar="ADDRESS", help="IPv4 address on the first network"),
     click.option("--ip6", "address6", default="", metavar="ADDRESS", help="IPv6 address on the first network"),
     click.option("--mac-address", "--mac", "mac", default="", metavar="MAC", help="MAC on the first network"),
+    click.option("--ifname", default="", metavar="NAME", help="name of the interface on the first network"),
+    click.option(
+        "--gw-priority", type=int, default=0, metavar="N", help="priority of the first network as the way out"
+    ),
     click.option(
         "--alias", "--network-alias", "aliases", **TEXTS, metavar="NAME", help="one more name on the first network"
     ),

@@ -47,6 +47,8 @@ def endpoint_wishes(
     mac: str = "",
     aliases: Sequence[str] = (),
     driver_options: Sequence[str] = (),
+    ifname: str = "",
+    gw_priority: int | str = 0,
 ) -> Endpoint:
     """How to be on a network; only what was asked for is in it."""
     wishes: Endpoint = {}
@@ -66,7 +68,20 @@ def endpoint_wishes(
         if key != IFNAME_OPTION:
             raise Invalid(f"unknown option {key[:80]!r} of an attachment", hint=f"known: {IFNAME_OPTION}")
         wishes["ifname"] = value
+    if ifname:
+        from netrt.model.names import check_ifname
+
+        wishes["ifname"] = check_ifname(ifname)
+    if gw_priority:
+        wishes["gw_priority"] = _number("gw-priority", gw_priority)
     return wishes
+
+
+def _number(option: str, text: int | str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise Invalid(f"{option} {str(text)[:40]!r} is not a number") from None
 
 
 def _address(option: str, text: str, version: int) -> str:
@@ -85,7 +100,13 @@ def split_network(text: str) -> tuple[str, dict[str, Any]]:
         return text, {}
     name = ""
     wishes: dict[str, Any] = {}
-    single = {"ip": "address4", "ip6": "address6", "mac-address": "mac"}
+    single = {
+        "ip": "address4",
+        "ip6": "address6",
+        "mac-address": "mac",
+        "ifname": "ifname",
+        "gw-priority": "gw_priority",
+    }
     repeated = {"alias": "aliases", "driver-opt": "driver_options"}
     for part in text.split(","):
         key, _, value = part.partition("=")
@@ -142,6 +163,8 @@ def container_wishes(
     address6: str,
     mac: str,
     aliases: Sequence[str],
+    ifname: str,
+    gw_priority: int,
     ports: Sequence[str],
     labels: Sequence[str],
     env: Sequence[str],
@@ -158,7 +181,8 @@ def container_wishes(
 ) -> dict[str, Any]:
     """The arguments of `Client.create_container`, from those of `options.container_options`; `more` are those that it has too."""
     health = _health({name: more.pop(name) for name in [*more] if "health" in name}, runs=bool(command))
-    wishes = {"address4": address4, "address6": address6, "mac": mac, "aliases": tuple(aliases)}
+    wishes: dict[str, Any] = {"address4": address4, "address6": address6, "mac": mac, "aliases": tuple(aliases)}
+    wishes |= {"ifname": ifname, "gw_priority": gw_priority}
     attached = attachments(networks, wishes)
     _check_ports(ports, next(iter(attached), DEFAULT_NETWORK))
     _check_names(name, hostname)

@@ -14,7 +14,7 @@ from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.objects import Key, NamePort, Object, Pin, Route
 from netrt.dns.zone import ADDRESS, PORT
-from netrt.firewall.elements import port_elements
+from netrt.firewall.elements import crossing_elements, port_elements
 from netrt.firewall.skeleton import skeleton
 from netrt.model.address import host_of
 from netrt.model.container import Attachment, Container
@@ -90,6 +90,18 @@ def compile_container(state: State, container: Container, facts: HostFacts) -> I
     )
     for mapping in container.held_ports:
         yield from _published(state, container, mapping)
+    if container.held_ports:
+        yield from _crossed(state, container)
+
+
+def _crossed(state: State, container: Container) -> Iterator[Object]:
+    """Whoever asks a published port from a network that the container is on too would be answered around the host."""
+    on = [a for a in state.attachments_of(container.id) if state.networks[a.network_id].mode is Mode.BRIDGE]
+    for version in (4, 6) if len(on) > 1 else ():
+        target = publishing_attachment(state, container.id, version)
+        others = (state.networks[a.network_id] for a in on if target and a.network_id != target.network_id)
+        if target:
+            yield from crossing_elements(host_of(target.address(version)), map(bridge.bridge_link, others))
 
 
 def _first_routes(things: Iterable[Object]) -> Iterator[Object]:

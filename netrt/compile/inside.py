@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from netrt.compile.facing import gateway_attachment
 from netrt.compile.tuning import compile_tuning
-from netrt.dataplane.objects import ON_LINK, UNIVERSE, Address, Object, Route, Sysctl
-from netrt.model.address import family
+from netrt.dataplane.objects import ON_LINK, UNIVERSE, Address, Object, Route, Rule, Sysctl
+from netrt.model.address import alone, family
 from netrt.model.container import Attachment
 from netrt.model.network import Network
 from netrt.model.plugged import Tuning, Way
 from netrt.model.state import State
+
+FIRST_TABLE = 7800
+"""The routing tables of attachments begin here, each with its `order`."""
+
+NEAR, OWN_WAY = 7800, 7801
+"""Priorities of rules: first whatever has a route that is no default, then what is said from an address of one attachment."""
 
 
 def compile_inside(
@@ -23,7 +30,7 @@ def compile_inside(
     for interface in attachment.addresses:
         yield Address(netns=netns, link=attachment.ifname, address=interface)
     if attachment.routes is None:
-        yield from _default_routes(state, network, attachment, netns)
+        yield from _ways_out(state, network, attachment, netns)
     else:
         yield from (_chosen(way, attachment, netns) for way in attachment.routes)
 
@@ -55,9 +62,20 @@ def _chosen(way: Way, attachment: Attachment, netns: str) -> Route:
     )
 
 
-def _default_routes(state: State, network: Network, attachment: Attachment, netns: str) -> Iterator[Route]:
+def _ways_out(state: State, network: Network, attachment: Attachment, netns: str) -> Iterator[Object]:
+    """The default route is that of one attachment. By another that leads outside goes what is said from its own address: an
+    answer leaves by the network that the question came in by."""
     for version, everywhere in ((4, "0.0.0.0/0"), (6, "::/0")):
+        address = attachment.address(version)
+        if not address or not network.leads_outside(version):
+            continue
+        gateway = network.subnet_of(address).gateway
+        assert gateway is not None, "a network that leads outside has a gateway"
+        way = Route(netns=netns, dst=everywhere, via=gateway, link=attachment.ifname)
         if gateway_attachment(state, attachment.container_id, version) == attachment:
-            gateway = network.subnet_of(attachment.address(version)).gateway
-            assert gateway is not None, "a network that leads outside has a gateway"
-            yield Route(netns=netns, dst=everywhere, via=gateway, link=attachment.ifname)
+            yield way
+            continue
+        table = FIRST_TABLE + attachment.order
+        yield replace(way, table=table)
+        yield Rule(netns=netns, priority=NEAR, src=everywhere, suppress=True)
+        yield Rule(netns=netns, priority=OWN_WAY, src=alone(address), table=table)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from netrt.compile.inside import compile_inside
 from netrt.dataplane.facts import HostFacts, Parent
 from netrt.dataplane.objects import HOST, MARK, Foreign, Link, LinkKind, Neighbor, Object, Route, Sysctl
-from netrt.model.address import family, host_of, mac_for
+from netrt.model.address import alone, family, host_of, mac_for
 from netrt.model.container import Attachment, Container
 from netrt.model.names import link_name
 from netrt.model.network import Mode, Network, parent_options
@@ -94,7 +94,7 @@ def _host_side(network: Network, attachment: Attachment, parent: Parent) -> Iter
     for interface in attachment.addresses:
         address = host_of(interface)
         yield Neighbor(netns=HOST, link=shim, address=address, mac=attachment.mac)
-        yield Route(netns=HOST, dst=_alone(address), via="", link=shim, src=_source(parent, interface))
+        yield Route(netns=HOST, dst=alone(address), via="", link=shim, src=_source(parent, interface))
 
 
 def _inner_side(network: Network, attachment: Attachment, parent: Parent, netns: str) -> Iterator[Object]:
@@ -104,10 +104,6 @@ def _inner_side(network: Network, attachment: Attachment, parent: Parent, netns:
         address = host_of(interface)
         if network.holds(address) and any(family(own) == family(address) for own in attachment.addresses):
             yield Neighbor(netns=netns, link=attachment.ifname, address=address, mac=mac)
-
-
-def _alone(address: str) -> str:
-    return f"{address}/{32 if family(address) == 4 else 128}"
 
 
 def _source(parent: Parent, interface: str) -> str:

@@ -6,10 +6,10 @@ itself (a deleted link takes its addresses, routes, sysctls and peer along) is n
 want but that does not bear our mark is a Conflict, raised before anything is touched. Rule 4: what stands on a link of
 somebody else waits until that is there.
 
-    take down: redirects, shapers · ways of names · routes, neighbours · links · addresses · namespaces · elements
+    take down: redirects, shapers · ways of names · rules, routes, neighbours · links · addresses · namespaces · elements
     build up:  namespaces · links (down) · attributes · elements · shapers, redirects ·
                the host, then each sandbox: sysctls · settings · ways of names · addresses · links up ·
-               routes · neighbours · announcements
+               routes · rules · neighbours · announcements
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from netrt.dataplane.objects import (
     Pin,
     Redirect,
     Route,
+    Rule,
     Setting,
     Shaper,
     Skeleton,
@@ -60,6 +61,7 @@ def plan(seen: HostState, wanted: HostState) -> tuple[ops.Op, ...]:
     return (
         *_shaping_down(seen, wanted, gone),
         *_name_ports_down(seen, wanted, unpinned),
+        *_rules_down(seen, wanted, unpinned),
         *_routes_down(seen, wanted, gone),
         *_neighbors_down(seen, wanted, gone),
         *(ops.DelLink(link.netns, link.name) for link in doomed),
@@ -172,6 +174,13 @@ def _routes_down(seen: HostState, wanted: HostState, gone: frozenset[End]) -> It
             yield ops.DelRoute(route)
 
 
+def _rules_down(seen: HostState, wanted: HostState, unpinned: Iterable[Pin]) -> Iterator[ops.Op]:
+    paths = {pin.path for pin in unpinned}
+    for rule in seen.all(Rule):
+        if rule.key not in wanted.objects and rule.netns not in paths:
+            yield ops.DelRule(rule)
+
+
 def _neighbors_down(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[ops.Op]:
     for held in seen.all(Neighbor):
         if held.key not in wanted.objects and (held.netns, held.link) not in gone:
@@ -266,8 +275,9 @@ def _shaping_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Ite
 def _namespaces_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[ops.Op]:
     """Inside each namespace, one after another, so that each is entered once; the host first."""
     todo: dict[str, list[ops.Op]] = {HOST: []}
-    changes = (_sysctls, _settings, _name_ports_up, _addresses_up, _raised, _routes_up, _neighbors_up, _announced)
-    for change in changes:
+    changes = (_sysctls, _settings, _name_ports_up, _addresses_up, _raised)
+    ways = (_routes_up, _rules_up, _neighbors_up, _announced)
+    for change in (*changes, *ways):
         for netns, op in change(seen, wanted, gone):
             todo.setdefault(netns, []).append(op)
     for inside in todo.values():
@@ -316,9 +326,18 @@ def _routes_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iter
             yield route.netns, ops.SetRoute(route)
 
 
+def _rules_up(seen: HostState, wanted: HostState, _: frozenset[End]) -> Iterator[tuple[str, ops.Op]]:
+    for rule in wanted.all(Rule):
+        if rule.key not in seen.objects:
+            yield rule.netns, ops.SetRule(rule)
+
+
 def _neighbors_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[tuple[str, ops.Op]]:
     for goal in wanted.all(Neighbor):
-        if seen.objects.get(goal.key) != goal or (goal.netns, goal.link) in gone:
+        end = goal.netns, goal.link
+        before, after = (held.get(Link, "link", *end) for held in (seen, wanted))
+        forgotten = end in gone or (before and after and before.mac != after.mac)
+        if forgotten or seen.objects.get(goal.key) != goal:
             yield goal.netns, ops.SetNeighbor(goal)
 
 

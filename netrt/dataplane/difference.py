@@ -19,6 +19,7 @@ from netrt.dataplane.objects import (
     Pin,
     Redirect,
     Route,
+    Rule,
     Setting,
     Shaper,
     Skeleton,
@@ -60,6 +61,8 @@ def _named(thing: Object) -> str:
             return f"address {thing.address} of {thing.link}{_where(thing.netns)}"
         case Route():
             return f"route {thing.dst} by {thing.link}{_where(thing.netns)}"
+        case Rule():
+            return f"rule from {thing.src}{_where(thing.netns)}"
         case Neighbor():
             return f"neighbour {thing.address} of {thing.link}{_where(thing.netns)}"
         case Sysctl():

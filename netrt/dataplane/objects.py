@@ -123,6 +123,22 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A routing rule of protocol ROUTE_PROTOCOL: what comes from `src` (CIDR, `0.0.0.0/0` or `::/0` for everything) is looked up
+    in `table` (0: main); with `suppress` what only its default routes would lead is looked up further."""
+
+    netns: str
+    priority: int
+    src: str
+    table: int = 0
+    suppress: bool = False
+
+    @property
+    def key(self) -> Key:
+        return "rule", self.netns, str(self.priority), self.src, str(self.table), str(int(self.suppress))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbor:
     """A permanent entry of a link's neighbour table: at which MAC an address (without prefix length) is."""
 
@@ -268,6 +284,7 @@ Object = (
     | Link
     | Address
     | Route
+    | Rule
     | Neighbor
     | Sysctl
     | Foreign

@@ -1,38 +1,34 @@
 """One class for each kernel operation, as values: they can be printed, counted, sorted and replayed.
 
-What an operation does to a host stands in `step`; how it is done stands in the kernel room; in which order, in `diff`."""
+What an operation does to a host stands in `step`; how it is done stands in the kernel room; in which order, in `diff`. Those on
+routes, rules and neighbours are in `wayops`, and are to be had here too."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from netrt.dataplane import wayops
 from netrt.dataplane.objects import (
-    HOST,
     TICK,
     Address,
     Element,
     Link,
     NamePort,
-    Neighbor,
     Pin,
     Redirect,
-    Route,
     Setting,
     Shaper,
     Skeleton,
     Sysctl,
 )
+from netrt.dataplane.wayops import inside
 
-
-def _inside(netns: str) -> str:
-    return "" if netns == HOST else f" in {netns.rpartition('/')[2]}"
-
-
-def _way(route: Route) -> str:
-    words = [f"route {route.dst}", *([f"via {route.via}"] if route.via else []), f"dev {route.link}"]
-    for name in ("src", "metric", "table", "mtu", "advmss"):
-        words += [f"{name} {getattr(route, name)}"] if getattr(route, name) else []
-    return " ".join(words)
+SetRoute = wayops.SetRoute
+DelRoute = wayops.DelRoute
+SetRule = wayops.SetRule
+DelRule = wayops.DelRule
+SetNeighbor = wayops.SetNeighbor
+DelNeighbor = wayops.DelNeighbor
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +71,7 @@ class AddVeth:
 
     def describe(self) -> str:
         port = f" on {self.host.master}" if self.host.master else ""
-        inner = f"{self.inner.name} mac {self.inner.mac}{_inside(self.inner.netns)}"
+        inner = f"{self.inner.name} mac {self.inner.mac}{inside(self.inner.netns)}"
         return f"add veth {self.host.name}{port} with peer {inner} mtu {self.inner.mtu}"
 
 
@@ -89,7 +85,7 @@ class AddStacked:
         link = self.link
         mac = f" mac {link.mac}" if link.mac else ""
         return (
-            f"add {link.kind} {link.name} mode {link.flavour} on {link.lower}{mac} mtu {link.mtu}{_inside(link.netns)}"
+            f"add {link.kind} {link.name} mode {link.flavour} on {link.lower}{mac} mtu {link.mtu}{inside(link.netns)}"
         )
 
 
@@ -123,7 +119,7 @@ class SetLink:
             parts.append("hairpin" if self.hairpin else "no hairpin")
         if self.up is not None:
             parts.append("up" if self.up else "down")
-        return f"set link {self.name} {' '.join(parts)}{_inside(self.netns)}"
+        return f"set link {self.name} {' '.join(parts)}{inside(self.netns)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +130,7 @@ class DelLink:
     name: str
 
     def describe(self) -> str:
-        return f"delete link {self.name}{_inside(self.netns)}"
+        return f"delete link {self.name}{inside(self.netns)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +140,7 @@ class AddAddress:
     address: Address
 
     def describe(self) -> str:
-        return f"add address {self.address.address} to {self.address.link}{_inside(self.address.netns)}"
+        return f"add address {self.address.address} to {self.address.link}{inside(self.address.netns)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,49 +150,7 @@ class DelAddress:
     address: Address
 
     def describe(self) -> str:
-        return f"delete address {self.address.address} of {self.address.link}{_inside(self.address.netns)}"
-
-
-@dataclass(frozen=True, slots=True)
-class SetRoute:
-    """Add a route, or replace the one of ours to the same destination."""
-
-    route: Route
-
-    def describe(self) -> str:
-        return f"{_way(self.route)}{_inside(self.route.netns)}"
-
-
-@dataclass(frozen=True, slots=True)
-class DelRoute:
-    """Remove a route of ours."""
-
-    route: Route
-
-    def describe(self) -> str:
-        return f"delete {_way(self.route)}{_inside(self.route.netns)}"
-
-
-@dataclass(frozen=True, slots=True)
-class SetNeighbor:
-    """Put a permanent neighbour into a link's table, in the place of what is known of its address."""
-
-    neighbor: Neighbor
-
-    def describe(self) -> str:
-        held = self.neighbor
-        return f"neighbour {held.address} at {held.mac} dev {held.link}{_inside(held.netns)}"
-
-
-@dataclass(frozen=True, slots=True)
-class DelNeighbor:
-    """Remove a permanent neighbour."""
-
-    neighbor: Neighbor
-
-    def describe(self) -> str:
-        held = self.neighbor
-        return f"delete neighbour {held.address} dev {held.link}{_inside(held.netns)}"
+        return f"delete address {self.address.address} of {self.address.link}{inside(self.address.netns)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +161,7 @@ class Announce:
     address: Address
 
     def describe(self) -> str:
-        return f"announce {self.address.address} by {self.address.link}{_inside(self.address.netns)}"
+        return f"announce {self.address.address} by {self.address.link}{inside(self.address.netns)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +171,7 @@ class SetSysctl:
     sysctl: Sysctl
 
     def describe(self) -> str:
-        return f"set {self.sysctl.name} = {self.sysctl.value}{_inside(self.sysctl.netns)}"
+        return f"set {self.sysctl.name} = {self.sysctl.value}{inside(self.sysctl.netns)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +181,7 @@ class ChangeSetting:
     setting: Setting
 
     def describe(self) -> str:
-        return f"set {self.setting.name} {self.setting.value} of {self.setting.link}{_inside(self.setting.netns)}"
+        return f"set {self.setting.name} {self.setting.value} of {self.setting.link}{inside(self.setting.netns)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +242,7 @@ class PutNamePort:
     port: NamePort
 
     def describe(self) -> str:
-        return f"lead port 53 of {self.port.address} to port {self.port.port}{_inside(self.port.netns)}"
+        return f"lead port 53 of {self.port.address} to port {self.port.port}{inside(self.port.netns)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +252,7 @@ class TakeNamePort:
     port: NamePort
 
     def describe(self) -> str:
-        return f"lead port 53 of {self.port.address} nowhere{_inside(self.port.netns)}"
+        return f"lead port 53 of {self.port.address} nowhere{inside(self.port.netns)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,6 +332,8 @@ Op = (
     | DelRoute
     | SetNeighbor
     | DelNeighbor
+    | SetRule
+    | DelRule
     | Announce
     | SetSysctl
     | ChangeSetting

@@ -131,6 +131,8 @@ def _set_link(host: HostState, op: ops.SetLink) -> HostState:
     if op.up is False:  # the kernel drops routes, neighbours and IPv6 addresses of a link that goes down
         lost = [t.key for t in host if isinstance(t, Route | Neighbor) and _on_link(t, op.netns, op.name)]
         lost += [t.key for t in host.all(Address) if _on_link(t, op.netns, op.name) and ":" in t.address]
+    if op.mac not in (None, link.mac):  # all that was known of others is forgotten
+        lost += [t.key for t in host.all(Neighbor) if _on_link(t, op.netns, op.name)]
     return host.replaced(lost, [replace(link, **changes)])
 
 
@@ -175,6 +177,19 @@ def _del_route(host: HostState, op: ops.DelRoute) -> HostState:
     if op.route.key not in host.objects:
         raise _refuse(op, errno.ESRCH)
     return host.replaced([op.route.key])
+
+
+def _set_rule(host: HostState, op: ops.SetRule) -> HostState:
+    _need_netns(host, op, op.rule.netns)
+    if op.rule.key in host.objects:
+        raise _refuse(op, errno.EEXIST)
+    return host.replaced(added=[op.rule])
+
+
+def _del_rule(host: HostState, op: ops.DelRule) -> HostState:
+    if op.rule.key not in host.objects:
+        raise _refuse(op, errno.ENOENT)
+    return host.replaced([op.rule.key])
 
 
 def _set_neighbor(host: HostState, op: ops.SetNeighbor) -> HostState:
@@ -280,6 +295,8 @@ STEPS: dict[type, Callable[..., HostState]] = {
     ops.DelAddress: _del_address,
     ops.SetRoute: _set_route,
     ops.DelRoute: _del_route,
+    ops.SetRule: _set_rule,
+    ops.DelRule: _del_rule,
     ops.SetNeighbor: _set_neighbor,
     ops.DelNeighbor: _del_neighbor,
     ops.Announce: _unseen,

@@ -28,6 +28,9 @@ from netrt.model.parent import MacvlanMode
 from netrt.model.plugged import GATEWAY, Bandwidth, Plugged, Way
 from netrt.model.state import State
 
+MOST_PRIORITY = 2**31 - 1
+"""The largest gateway priority."""
+
 BRIDGE_PORTS = 1023
 """The most that a Linux bridge takes (BR_MAX_PORTS)."""
 
@@ -72,8 +75,15 @@ def attach(
         down=endpoint.down,
         bandwidth=endpoint.bandwidth,
         plugged=plugged,
+        gw_priority=_priority(endpoint.gw_priority),
     )
     return state.with_attachment(attachment), attachment
+
+
+def _priority(wanted: int) -> int:
+    if not -MOST_PRIORITY <= wanted <= MOST_PRIORITY:
+        raise Invalid(f"gateway priority {wanted} is out of range", hint=f"{-MOST_PRIORITY} to {MOST_PRIORITY}")
+    return wanted
 
 
 def _check_may_join(container: Container, network: Network, mine: Sequence[Attachment]) -> None:

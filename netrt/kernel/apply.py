@@ -18,7 +18,7 @@ from typing import assert_never
 from netrt.dataplane import ops
 from netrt.dataplane.objects import HOST
 from netrt.errors import Invalid
-from netrt.kernel import links, nameport, neighbors, routes, shaping, sysctl
+from netrt.kernel import links, nameport, neighbors, routes, rules, shaping, sysctl
 from netrt.kernel.announce import announce
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.netns import enter, open_namespace
@@ -38,6 +38,8 @@ LinkOp = (
     | ops.DelAddress
     | ops.SetRoute
     | ops.DelRoute
+    | ops.SetRule
+    | ops.DelRule
     | ops.SetNeighbor
     | ops.DelNeighbor
     | ops.Announce
@@ -68,6 +70,8 @@ def place(op: ops.Op) -> str:
             return op.address.netns
         case ops.SetRoute() | ops.DelRoute():
             return op.route.netns
+        case ops.SetRule() | ops.DelRule():
+            return op.rule.netns
         case ops.SetNeighbor() | ops.DelNeighbor():
             return op.neighbor.netns
         case ops.SetSysctl():
@@ -169,6 +173,10 @@ class Hands:
                 self._wait(op, routes.add_route(route, self._needed(op, route.link)))
             case ops.DelRoute(route):
                 self._wait(op, routes.delete_route(route, self._index(route.link)))
+            case ops.SetRule(rule):
+                self._wait(op, rules.add_rule(rule))
+            case ops.DelRule(rule):
+                self._wait(op, rules.delete_rule(rule))
             case ops.SetNeighbor(held):
                 self._wait(op, neighbors.set_neighbor(held, self._needed(op, held.link)))
             case ops.DelNeighbor(held):

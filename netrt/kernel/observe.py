@@ -30,13 +30,14 @@ from netrt.dataplane.objects import (
     Object,
     Pin,
     Redirect,
+    Rule,
     Setting,
     Shaper,
     Sysctl,
 )
 from netrt.dataplane.scope import Scope
 from netrt.errors import Invalid
-from netrt.kernel import links, nameport, neighbors, routes, shaping
+from netrt.kernel import links, nameport, neighbors, routes, rules, shaping
 from netrt.kernel.links import SeenLink
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.netns import away, enter, identify, opened
@@ -62,6 +63,7 @@ class _View:
     redirected: set[str] = field(default_factory=set)
     name_port: bool = False
     with_neighbors: set[str] = field(default_factory=set)
+    rules: bool = False
 
 
 @dataclass(slots=True)
@@ -90,9 +92,9 @@ def observe(scope: Scope, netlink: Netlink, settings: Tree, procfs: Procfs, nft:
     seen: list[Object] = [*_pins(scope), *_links(sights, scope), *_others(sights, scope)]
     for place, sight in sights.items():
         seen += _inside(place, sight, scope)
-    rules = [key for key in scope.keys if key[0] in ("element", "skeleton")]
-    if rules or scope.everything:
-        seen += nft.seen(None if scope.everything else rules)
+    filtering = [key for key in scope.keys if key[0] in ("element", "skeleton")]
+    if filtering or scope.everything:
+        seen += nft.seen(None if scope.everything else filtering)
     return HostState({thing.key: thing for thing in seen})
 
 
@@ -110,6 +112,8 @@ def _views(scope: Scope) -> dict[str, _View]:
                 at(netns).sysctls.append(name)
             case ("route", netns, *_):
                 at(netns).routes = True
+            case ("rule", netns, *_):
+                at(netns).rules = True
             case ("neighbor", netns, name, _):
                 at(netns).links.add(name)
                 at(netns).with_neighbors.add(name)
@@ -148,6 +152,8 @@ def _look_inside(views: Mapping[str, _View], host: Netlink, procfs: Procfs, *, e
             enter(netns)
             with Netlink() as netlink, Tree.of_sandbox(procfs) as settings:
                 sights[path] = _look(netlink, settings, view, marked=everything)
+                if view.rules or everything:
+                    sights[path].others += _rules(netlink, path)
                 if any(link.kind in STACKED for link in sights[path].links):
                     with host.namespace() as outer:
                         sights[path].host = _nsid(netlink, outer)
@@ -180,6 +186,11 @@ def _look(netlink: Netlink, settings: Tree, view: _View, *, everything: bool = F
         others=[*_shapers(netlink, shaped), *_redirects(netlink, redirected)],
         neighbors=[n for link in found if _has_neighbors(link, view, everything) for n in _neighbors(netlink, link)],
     )
+
+
+def _rules(netlink: Netlink, netns: str) -> Iterator[Rule]:
+    found = (rules.read_rule(message, netns) for message in netlink.dump(rules.get_rules()))
+    return (rule for rule in found if rule is not None)
 
 
 def _has_neighbors(link: SeenLink, view: _View, everything: bool) -> bool:

@@ -73,6 +73,11 @@ def prefix_of(interface: str) -> int:
     return int(interface.partition("/")[2])
 
 
+def alone(interface: str) -> str:
+    """`10.1.0.2/32` of `10.1.0.2` or `10.1.0.2/24`: the subnet of this one address."""
+    return f"{host_of(interface)}/{32 if family(interface) == 4 else 128}"
+
+
 def check_mac(text: str) -> str:
     """A unicast MAC address in canonical form (lower case, colons). Raises Invalid."""
     mac = text.lower().replace("-", ":")

@@ -64,6 +64,7 @@ class Endpoint:
     routes: tuple[Way, ...] | None = None
     down: bool = False
     bandwidth: Bandwidth | None = None
+    gw_priority: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,8 +108,9 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     """One interface of a container on one network.
 
     `address4` and `address6` are with prefix length (`10.1.0.2/24`) or empty, `more` are further ones; `fixed` are the families
-    (4, 6) whose address the user chose; `link` is the host's end; `order` grows with every attach and decides which attachment
-    leads outside. `routes` None: it carries the default route if it leads outside; `down`: the interface is left down.
+    (4, 6) whose address the user chose; `link` is the host's end; `order` grows with every attach; the attachment of the highest
+    `gw_priority`, and of equals that of the smallest order, leads outside. `routes` None: it carries the default route if it
+    leads outside; `down`: the interface is left down.
     """
 
     container_id: str
@@ -128,6 +129,7 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     bandwidth: Bandwidth | None = None
     tuning: Tuning | None = None
     plugged: Plugged | None = None
+    gw_priority: int = 0
 
     @property
     def key(self) -> tuple[str, str]:

@@ -17,15 +17,9 @@ from netrt.dataplane import ops
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.objects import (
     HOST,
-    Address,
     Element,
-    Link,
-    LinkKind,
     NamePort,
-    Neighbor,
     Object,
-    Pin,
-    Route,
     Sysctl,
 )
 from netrt.dataplane.scope import Scope
@@ -35,93 +29,17 @@ from netrt.firewall.skeleton import skeleton
 from netrt.kernel.kernel import LinuxKernel
 from netrt.model.port import parse_port
 from netrt.paths import Paths
+from tests.contract.boxes import BRIDGE, GATEWAYS, GONE, NETWORK, ONE, TWO, Step, change, no, up
+from tests.contract.ways import WAYS
 from tests.fakes import FakeKernel
 from tests.host import Host
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.root
 
-BRIDGE = Link(
-    netns=HOST,
-    name="nrbridge0001",
-    kind=LinkKind.BRIDGE,
-    mac="02:42:00:00:00:01",
-    mtu=1400,
-    alias="netrt:network:app",
-)
-GATEWAYS = (
-    Address(netns=HOST, link=BRIDGE.name, address="10.1.0.1/24"),
-    Address(netns=HOST, link=BRIDGE.name, address="fd00::1/64"),
-)
-
-
-class Box:
-    """A sandbox and what an attachment puts into it."""
-
-    def __init__(self, number: int, *, isolated: bool = False) -> None:
-        self.pin = Pin(path=f"/run/netns/netrt-{number}")
-        netns = self.pin.path
-        self.host = Link(
-            netns=HOST,
-            name=f"nrport{number:06}",
-            kind=LinkKind.VETH,
-            mtu=1400,
-            alias=f"netrt:attachment:{number}:eth0",
-            master=BRIDGE.name,
-            isolated=isolated,
-            peer=(netns, "eth0"),
-        )
-        self.inner = Link(
-            netns=netns,
-            name="eth0",
-            kind=LinkKind.VETH,
-            mac=f"02:42:0a:01:00:{number + 1:02x}",
-            mtu=1400,
-            peer=(HOST, self.host.name),
-        )
-        self.address4 = Address(netns=netns, link="eth0", address=f"10.1.0.{number + 1}/24")
-        self.address6 = Address(netns=netns, link="eth0", address=f"fd00::{number + 1}/64")
-        self.default4 = Route(netns=netns, dst="0.0.0.0/0", via="10.1.0.1", link="eth0")
-        self.default6 = Route(netns=netns, dst="::/0", via="fd00::1", link="eth0")
-        self.low_ports = Sysctl(netns=netns, name="net/ipv4/ip_unprivileged_port_start", value="0")
-        self.no_ra = Sysctl(netns=netns, name="net/ipv6/conf/eth0/accept_ra", value="0")
-
-    def made(self) -> tuple[ops.Op, ...]:
-        return ops.PinNamespace(self.pin), ops.AddVeth(self.host, self.inner)
-
-    def attached(self) -> tuple[ops.Op, ...]:
-        return (
-            *self.made(),
-            up(self.host),
-            ops.SetSysctl(self.low_ports),
-            ops.SetSysctl(self.no_ra),
-            ops.AddAddress(self.address4),
-            ops.AddAddress(self.address6),
-            up(self.inner),
-            ops.SetRoute(self.default4),
-            ops.SetRoute(self.default6),
-        )
-
-
-def up(link: Link, *, to: bool = True) -> ops.SetLink:
-    return ops.SetLink(netns=link.netns, name=link.name, up=to)
-
-
-def change(link: Link, **changes: object) -> ops.SetLink:
-    return replace(ops.SetLink(netns=link.netns, name=link.name), **changes)  # type: ignore[arg-type]
-
-
-def no(op: ops.Op, number: int) -> tuple[ops.Op, int]:
-    """An operation that is refused with this errno."""
-    return op, number
-
-
-ONE, TWO = Box(1), Box(2, isolated=True)
 OTHER = replace(BRIDGE, name="nrbridge0002", mac="02:42:00:00:00:02", alias="netrt:network:db")
-NETWORK = (ops.AddBridge(BRIDGE), *(ops.AddAddress(gateway) for gateway in GATEWAYS), up(BRIDGE))
 NO_IPV6 = Sysctl(netns=ONE.pin.path, name="net/ipv6/conf/eth0/disable_ipv6", value="1")
 NAMES = NamePort(netns=ONE.pin.path, address="127.0.0.11", port=20053)
-GONE = "/run/netns/netrt-gone"
 EARLIER = replace(ONE.default4, via="10.1.0.9")
 
 RULES = skeleton(frozenset())
@@ -135,43 +53,6 @@ def published(spec: str, address: str = "10.1.0.2") -> tuple[Element, ...]:
 WEB, RANGE, LOCAL = published("8080:80"), published("9000-9999:9000-9999/udp"), published("127.0.0.1:53:53/udp")
 MARKS = tuple(Element(table=table, set="links", at=(ONE.host.name,)) for table in ("inet", "bridge"))
 
-PARENT = Link(netns=HOST, name="nrparent0001", kind=LinkKind.BRIDGE, mac="02:42:00:00:00:07", alias="netrt:parent")
-SHIM = Link(
-    netns=HOST,
-    name="nrshim000001",
-    kind=LinkKind.MACVLAN,
-    mac="02:42:00:00:00:08",
-    alias="netrt:shim:lan",
-    lower=PARENT.name,
-    flavour="bridge",
-)
-ABOVE = replace(SHIM, netns=ONE.pin.path, name="eth0", mac=ONE.inner.mac, alias="netrt:attachment:1:eth0")
-NEAR4, NEAR6 = (Neighbor(netns=HOST, link=SHIM.name, address=a, mac=ABOVE.mac) for a in ("10.1.0.2", "fd00::2"))
-HOSTS = Neighbor(netns=ABOVE.netns, link="eth0", address="10.1.0.1", mac=SHIM.mac)
-TO_ONE = Route(netns=HOST, dst="10.1.0.2/32", via="", link=SHIM.name, src="10.1.0.1")
-ON_PARENT = Address(netns=HOST, link=PARENT.name, address="10.1.0.1/24")
-STACK = (
-    ops.AddBridge(PARENT),
-    ops.AddAddress(ON_PARENT),
-    up(PARENT),
-    ops.AddStacked(SHIM),
-    up(SHIM),
-    ops.PinNamespace(ONE.pin),
-    ops.AddStacked(ABOVE),
-    ops.SetSysctl(ONE.no_ra),
-    ops.AddAddress(ONE.address4),
-    ops.AddAddress(ONE.address6),
-    up(ABOVE),
-    ops.SetRoute(ONE.default4),
-    ops.SetNeighbor(HOSTS),
-    ops.Announce(ONE.address4),
-    ops.Announce(ONE.address6),
-    ops.SetNeighbor(NEAR4),
-    ops.SetNeighbor(NEAR6),
-    ops.SetRoute(TO_ONE),
-)
-
-Step = ops.Op | tuple[ops.Op, int]
 SCENARIOS: dict[str, tuple[Step, ...]] = {
     "a bridge": NETWORK,
     "two attachments": (*NETWORK, *ONE.attached(), *TWO.attached()),
@@ -241,28 +122,7 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
         ops.PutNamePort(NAMES),
         ops.UnpinNamespace(ONE.pin),
     ),
-    "links that stand on another": (
-        *STACK,
-        change(ABOVE, mac="02:42:0a:01:00:77", mtu=1400),
-        change(ABOVE, mtu=1500, alias="netrt:attachment:1:eth1"),
-        ops.SetNeighbor(replace(NEAR4, mac="02:42:0a:01:00:77")),
-        ops.DelNeighbor(NEAR6),
-        ops.DelRoute(TO_ONE),
-        ops.DelLink(ABOVE.netns, "eth0"),
-        ops.AddStacked(replace(ABOVE, flavour="private")),
-        up(SHIM, to=False),
-        ops.DelLink(HOST, SHIM.name),
-    ),
-    "what stands on a link goes with it": (*STACK, ops.DelLink(HOST, PARENT.name)),
-    "a namespace goes with what stands in it": (*STACK, ops.UnpinNamespace(ONE.pin)),
-    "stacked links that cannot be": (
-        no(ops.AddStacked(SHIM), errno.ENODEV),
-        *STACK,
-        no(ops.AddStacked(SHIM), errno.EEXIST),
-        no(ops.AddStacked(ABOVE), errno.EEXIST),
-        no(ops.AddStacked(replace(ABOVE, netns=GONE)), errno.ENOENT),
-        no(ops.SetNeighbor(replace(NEAR4, link="nrnobody")), errno.ENODEV),
-    ),
+    **WAYS,
     "IPv6 is switched off": (
         *NETWORK,
         *ONE.attached(),
@@ -327,7 +187,7 @@ def mentioned(steps: Iterable[Step]) -> Iterator[Object]:
                 yield thing
             case ops.SetSysctl(thing) | ops.PutNamePort(thing):
                 yield thing
-            case ops.AddStacked(thing) | ops.SetNeighbor(thing):
+            case ops.AddStacked(thing) | ops.SetNeighbor(thing) | ops.SetRule(thing):
                 yield thing
             case ops.AddVeth(host, inner):
                 yield from (host, inner)

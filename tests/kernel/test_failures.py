@@ -98,7 +98,16 @@ box = CreateContainer(id=WEB, name="box", network_mode="lan")
 second = CreateContainer(id=DB, name="second", network_mode="lan")
 idle = CreateContainer(id=DB, name="idle", network_mode="back")
 
+front = CreateNetwork(id=OTHER, name="front", ipv6=True)
+both = CreateContainer(
+    id=DB, name="both", network_mode="app", endpoints=(Endpoint(network="app"), Endpoint(network="front"))
+)
+
 FLOWS = {
+    "connect to a second way out": Flow(
+        (network, front, web), Connect(container="web", endpoint=Endpoint(network="front", gw_priority=1))
+    ),
+    "disconnect from the way out": Flow((network, front, both), Disconnect(network="app", container="both")),
     "attach by macvlan": Flow((lan,), box),
     "attach one more by macvlan": Flow((lan, box), second),
     "connect by macvlan": Flow((lan, other, idle), Connect(container="idle", endpoint=Endpoint(network="lan"))),

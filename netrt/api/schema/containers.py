@@ -244,6 +244,7 @@ def _attachment(state: State, attachment: Attachment) -> dict[str, Any]:
         "GlobalIPv6PrefixLen": prefix_of(address6) if address6 else 0,
         "MacAddress": attachment.mac,
         "DriverOpts": {IFNAME: attachment.ifname},
+        "GwPriority": attachment.gw_priority,
     }
 
 

@@ -137,7 +137,6 @@ def endpoint(network: str, given: EndpointBody | None) -> Endpoint:
     given = given or EndpointBody()
     addresses = given.ipam_config or AddressesBody()
     unsupported("Links", given.links)
-    unsupported("GwPriority", given.gw_priority)
     unsupported("IPAMConfig.LinkLocalIPs", addresses.link_local_ips)
     options = given.driver_opts or {}
     for key in options:
@@ -150,6 +149,7 @@ def endpoint(network: str, given: EndpointBody | None) -> Endpoint:
         mac=given.mac_address or "",
         aliases=tuple(given.aliases or ()),
         ifname=options.get(IFNAME, ""),
+        gw_priority=given.gw_priority or 0,
     )
 
 
