@@ -23,8 +23,10 @@ from netrt.model.command import (
     CreateNetwork,
     Disconnect,
     Endpoint,
+    Limit,
     NoteProcess,
     PruneNetworks,
+    Publish,
     Reclaim,
     RemoveContainer,
     RemoveNetwork,
@@ -189,6 +191,12 @@ commands: st.SearchStrategy[Command] = st.one_of(
     ),
     st.builds(NoteProcess, container=container_refs, state=process_states),
     st.builds(Rename, container=container_refs, name=st.sampled_from(CONTAINER_NAMES)),
+    st.builds(Publish, container=container_refs, add=few(ports), remove=few(ports)),
+    st.builds(
+        Limit,
+        container=container_refs,
+        bandwidth=st.sampled_from(("ingress=1mbit", "egress=1gbit", "ingress=0,egress=0")),
+    ),
     st.builds(Reclaim, containers=few(st.sampled_from(IDS), 4).map(frozenset)),
 )
 """Any command."""

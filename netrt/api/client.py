@@ -33,6 +33,7 @@ class Endpoint(TypedDict, total=False):
     aliases: Sequence[str]
     ifname: str
     gw_priority: int
+    bandwidth: str
 
 
 class Client:
@@ -108,12 +109,13 @@ class Client:
         aliases: Sequence[str] = (),
         ifname: str = "",
         gw_priority: int = 0,
+        bandwidth: str = "",
         dry_run: bool = False,
     ) -> str:
         """Attach a container to one more network, with these addresses and names if given. The default route is that of the
         network with the highest `gw_priority`."""
         wish: Endpoint = {"ip": ip, "ip6": ip6, "mac": mac, "aliases": aliases, "ifname": ifname}
-        wish["gw_priority"] = gw_priority
+        wish |= {"gw_priority": gw_priority, "bandwidth": bandwidth}
         body = {"Container": container, "EndpointConfig": _endpoint(wish)}
         return self._change("POST", _path("networks", network, "connect"), body=body, dry_run=dry_run)
 
@@ -218,6 +220,18 @@ class Client:
     def rename(self, container: str, name: str, *, dry_run: bool = False) -> str:
         """Give a container another name."""
         return self._change("POST", _path("containers", container, "rename"), {"name": name}, dry_run=dry_run)
+
+    def publish(
+        self, container: str, add: Sequence[str] = (), remove: Sequence[str] = (), *, dry_run: bool = False
+    ) -> str:
+        """Take published ports (`8080:80`) from a container and give it others, while it runs."""
+        body = {"Add": list(add), "Remove": list(remove)}
+        return self._change("POST", _path("netrt", "containers", container, "ports"), body=body, dry_run=dry_run)
+
+    def limit(self, container: str, bandwidth: str, *, network: str = "", dry_run: bool = False) -> str:
+        """Limit the bandwidth of a container (`ingress=10mbit,egress=1mbit`), on one network or on all of its."""
+        body = {"Bandwidth": bandwidth, "Network": network}
+        return self._change("POST", _path("netrt", "containers", container, "limits"), body=body, dry_run=dry_run)
 
     def start(self, container: str, *, dry_run: bool = False) -> str:
         """Start its command in the background. Raises NotStarted, with the exit status, if the command cannot be run."""
@@ -328,11 +342,14 @@ def _flags(**flags: bool) -> dict[str, str]:
 
 def _endpoint(wish: Endpoint) -> Json:
     addresses = {"IPv4Address": wish.get("ip", ""), "IPv6Address": wish.get("ip6", "")}
-    ifname = wish.get("ifname", "")
+    options = {
+        "com.docker.network.endpoint.ifname": wish.get("ifname", ""),
+        "netrt.bandwidth": wish.get("bandwidth", ""),
+    }
     return {
         "IPAMConfig": {key: value for key, value in addresses.items() if value},
         "MacAddress": wish.get("mac", ""),
         "Aliases": list(wish.get("aliases", ())),
-        "DriverOpts": {"com.docker.network.endpoint.ifname": ifname} if ifname else {},
+        "DriverOpts": {key: value for key, value in options.items() if value},
         "GwPriority": wish.get("gw_priority", 0),
     }

@@ -18,6 +18,7 @@ VERBS = {
     "start": ("netrt.cli.run:start", "Start containers again"),
     "stop": ("netrt.cli.execute:stop", "Stop containers"),
     "rm": ("netrt.cli.container:rm", "Remove containers"),
+    "update": ("netrt.cli.container:update", "Change the limits of a container while it runs"),
     "rename": ("netrt.cli.container:rename", "Give a container another name"),
     "logs": ("netrt.cli.execute:logs", "Show what a container printed"),
     "port": ("netrt.cli.container:port", "List the published ports of a container"),
@@ -95,6 +96,17 @@ def rename(session: Session, container: str, name: str, dry_run: bool) -> None:
 
     wanted = check_name("container name", name)
     say(session.client.rename(container, wanted, dry_run=dry_run), dry_run=dry_run)
+
+
+@click.command()
+@click.option("--bandwidth", required=True, metavar="LIMITS", help="as in ingress=10mbit,egress=0; 0 is no limit")
+@click.option("--network", default="", metavar="NETWORK", help="on this network only")
+@options.dry_run_option
+@options.container_argument
+@click.pass_obj
+def update(session: Session, container: str, bandwidth: str, network: str, dry_run: bool) -> None:
+    """Change the limits of a container while it runs."""
+    say(session.client.limit(container, bandwidth, network=network, dry_run=dry_run), dry_run=dry_run)
 
 
 @click.command()

@@ -26,6 +26,7 @@ VERBS = {
     "rm": ("netrt.cli.container:rm", "Remove containers"),
     "rename": ("netrt.cli.container:rename", "Give a container another name"),
     "logs": ("netrt.cli.execute:logs", "Show what a container printed"),
+    "publish": ("netrt.cli.publish:publish", "Change the published ports of a container"),
     "port": ("netrt.cli.container:port", "List the published ports of a container"),
     "inspect": ("netrt.cli.inspect:inspect", "Show containers and networks as a JSON list"),
     "network": ("netrt.cli.network:network", "Manage networks"),

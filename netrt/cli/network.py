@@ -76,6 +76,7 @@ def inspect(session: Session, names: tuple[str, ...], form: str | None) -> None:
 @click.option("--alias", "aliases", metavar="NAME", multiple=True, help="one more name on this network")
 @click.option("--driver-opt", "driver_options", multiple=True, metavar="KEY=VALUE", help="option of this attachment")
 @click.option("--ifname", default="", metavar="NAME", help="name of the interface inside")
+@click.option("--bandwidth", default="", metavar="LIMITS", help="as in ingress=10mbit,egress=1mbit")
 @click.option("--gw-priority", type=int, default=0, metavar="N", help="the way out is by the network with the highest")
 @options.dry_run_option
 @options.network_argument

@@ -115,6 +115,7 @@ CONTAINER_OPTIONS = (
     click.option("--ip6", "address6", default="", metavar="ADDRESS", help="IPv6 address on the first network"),
     click.option("--mac-address", "--mac", "mac", default="", metavar="MAC", help="MAC on the first network"),
     click.option("--ifname", default="", metavar="NAME", help="name of the interface on the first network"),
+    click.option("--bandwidth", default="", metavar="LIMITS", help="on the first network: ingress=10mbit,egress=1mbit"),
     click.option(
         "--gw-priority", type=int, default=0, metavar="N", help="priority of the first network as the way out"
     ),

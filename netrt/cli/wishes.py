@@ -49,6 +49,7 @@ def endpoint_wishes(
     driver_options: Sequence[str] = (),
     ifname: str = "",
     gw_priority: int | str = 0,
+    bandwidth: str = "",
 ) -> Endpoint:
     """How to be on a network; only what was asked for is in it."""
     wishes: Endpoint = {}
@@ -74,6 +75,8 @@ def endpoint_wishes(
         wishes["ifname"] = check_ifname(ifname)
     if gw_priority:
         wishes["gw_priority"] = _number("gw-priority", gw_priority)
+    if bandwidth:
+        wishes["bandwidth"] = bandwidth
     return wishes
 
 
@@ -165,6 +168,7 @@ def container_wishes(
     aliases: Sequence[str],
     ifname: str,
     gw_priority: int,
+    bandwidth: str,
     ports: Sequence[str],
     labels: Sequence[str],
     env: Sequence[str],
@@ -182,7 +186,7 @@ def container_wishes(
     """The arguments of `Client.create_container`, from those of `options.container_options`; `more` are those that it has too."""
     health = _health({name: more.pop(name) for name in [*more] if "health" in name}, runs=bool(command))
     wishes: dict[str, Any] = {"address4": address4, "address6": address6, "mac": mac, "aliases": tuple(aliases)}
-    wishes |= {"ifname": ifname, "gw_priority": gw_priority}
+    wishes |= {"ifname": ifname, "gw_priority": gw_priority, "bandwidth": bandwidth}
     attached = attachments(networks, wishes)
     _check_ports(ports, next(iter(attached), DEFAULT_NETWORK))
     _check_names(name, hostname)

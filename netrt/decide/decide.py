@@ -7,6 +7,7 @@ from typing import assert_never
 from netrt.dataplane.facts import HostFacts
 from netrt.decide.containers import create_container, note_health, note_process, reclaim, remove_container, rename
 from netrt.decide.endpoints import connect, disconnect
+from netrt.decide.live import limit, publish
 from netrt.decide.networks import create_network, prune_networks, remove_network
 from netrt.decide.plugged import adjust, attach_plugged, collect, detach_plugged
 from netrt.ipam.pools import DEFAULT, Pools
@@ -20,9 +21,11 @@ from netrt.model.command import (
     CreateNetwork,
     Detach,
     Disconnect,
+    Limit,
     NoteHealth,
     NoteProcess,
     PruneNetworks,
+    Publish,
     Reclaim,
     RemoveContainer,
     RemoveNetwork,
@@ -58,6 +61,10 @@ def decide(state: State, command: Command, facts: HostFacts, now: int, pools: Po
             return note_health(state, command, now)
         case Rename():
             return rename(state, command, now)
+        case Publish():
+            return publish(state, command, facts, now)
+        case Limit():
+            return limit(state, command, now)
         case Reclaim():
             return reclaim(state, command, now)
         case Attach():

@@ -38,6 +38,7 @@ from netrt.model.command import (
     CreateNetwork,
     Detach,
     NoteProcess,
+    Publish,
     Reclaim,
 )
 from netrt.model.decision import Decision
@@ -279,6 +280,8 @@ class Engine:
                 listeners = _protocols(command.ports)
                 parents = self._parents(command.endpoint.network, *([definition.name] if definition else []))
                 parents |= parents_named(definition.mode, definition.options) if definition else frozenset()
+            case Publish(add=ports):
+                listeners = _protocols(ports)
             case Adjust():
                 listeners = _protocols(command.ports or ())
         with span("facts"):

@@ -140,6 +140,26 @@ class Rename:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """Take published ports from a container, and give it others. One to be removed that names no host port means every one of
+    that port of the container."""
+
+    container: str
+    add: tuple[PortMapping, ...] = ()
+    remove: tuple[PortMapping, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """Limit the bandwidth of a container, on one of its networks or on all (`network` empty). `bandwidth` is text, for what it
+    does not speak of stays as it is."""
+
+    container: str
+    bandwidth: str
+    network: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reclaim:
     """Forget containers whose sandbox is proven gone (ids), and free what they held."""
 
@@ -243,6 +263,8 @@ Command = (
     | NoteProcess
     | NoteHealth
     | Rename
+    | Publish
+    | Limit
     | Reclaim
     | Attach
     | Adjust

@@ -25,6 +25,8 @@ from netrt.model.command import (
     CreateNetwork,
     Disconnect,
     Endpoint,
+    Limit,
+    Publish,
     RemoveContainer,
     RemoveNetwork,
 )
@@ -103,7 +105,15 @@ both = CreateContainer(
     id=DB, name="both", network_mode="app", endpoints=(Endpoint(network="app"), Endpoint(network="front"))
 )
 
+ports = Publish(container="web", add=(parse_port("8081:81"), parse_port("90-92:90-92/udp")), remove=(parse_port("80"),))
+
 FLOWS = {
+    "change published ports": Flow((network, web), ports),
+    "limit bandwidth": Flow((network, web), Limit(container="web", bandwidth="ingress=1mbit,egress=2mbit")),
+    "limit no more": Flow(
+        (network, web, Limit(container="web", bandwidth="ingress=1mbit,egress=2mbit")),
+        Limit(container="web", bandwidth="ingress=0,egress=0"),
+    ),
     "connect to a second way out": Flow(
         (network, front, web), Connect(container="web", endpoint=Endpoint(network="front", gw_priority=1))
     ),

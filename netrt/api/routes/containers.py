@@ -11,6 +11,7 @@ from netrt.api.answer import Api, Route, answer, nothing, plan, wants_plan
 from netrt.api.names import generated_name
 from netrt.api.routes.processes import end_process
 from netrt.api.schema import containers as shapes
+from netrt.api.schema import live
 from netrt.api.schema.create import adopted_path, create_container, decode_container
 from netrt.api.schema.health import health_json
 from netrt.api.schema.query import filters, flag, number
@@ -56,6 +57,17 @@ async def rename(api: Api, request: web.Request) -> web.Response:
     return plan(*outcome.plan) if wants_plan(request) else nothing()
 
 
+async def publish(api: Api, request: web.Request) -> web.Response:
+    command = live.publish(request.match_info["ref"], await request.read(), api.publish_address)
+    outcome = await api.ask(command, dry_run=wants_plan(request))
+    return plan(*outcome.plan) if wants_plan(request) else nothing()
+
+
+async def limit(api: Api, request: web.Request) -> web.Response:
+    outcome = await api.ask(live.limit(request.match_info["ref"], await request.read()), dry_run=wants_plan(request))
+    return plan(*outcome.plan) if wants_plan(request) else nothing()
+
+
 async def remove(api: Api, request: web.Request) -> web.Response:
     """`force` ends a process that runs first; but not where the container could not be removed anyway."""
     container = find_container(api.engine.state, request.match_info["ref"])
@@ -79,5 +91,7 @@ ROUTES: tuple[Route, ...] = (
     ("POST", "/containers/create", create),
     ("GET", "/containers/{ref}/json", inspect_container),
     ("POST", "/containers/{ref}/rename", rename),
+    ("POST", "/netrt/containers/{ref}/ports", publish),
+    ("POST", "/netrt/containers/{ref}/limits", limit),
     ("DELETE", "/containers/{ref}", remove),
 )

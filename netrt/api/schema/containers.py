@@ -14,13 +14,14 @@ from typing import Any
 
 from netrt.api.schema.ages import age
 from netrt.api.schema.health import SHORT, check_json
-from netrt.api.schema.networks import IFNAME, endpoint_id
+from netrt.api.schema.networks import BANDWIDTH, IFNAME, endpoint_id
 from netrt.api.schema.query import SECOND, Filters, matches_labels, matches_text, nanoseconds
 from netrt.compile.names import has_names, names_on
 from netrt.errors import Invalid
 from netrt.model.address import host_of, prefix_of
 from netrt.model.container import Attachment, Container, ProcessSpec
 from netrt.model.port import PortMapping
+from netrt.model.rate import bandwidth_text
 from netrt.model.state import State
 
 LIST_FILTERS = ("name", "id", "label", "status", "network", "health")
@@ -243,9 +244,13 @@ def _attachment(state: State, attachment: Attachment) -> dict[str, Any]:
         "GlobalIPv6Address": host_of(address6),
         "GlobalIPv6PrefixLen": prefix_of(address6) if address6 else 0,
         "MacAddress": attachment.mac,
-        "DriverOpts": {IFNAME: attachment.ifname},
+        "DriverOpts": {IFNAME: attachment.ifname, **_limits(attachment)},
         "GwPriority": attachment.gw_priority,
     }
+
+
+def _limits(attachment: Attachment) -> dict[str, str]:
+    return {BANDWIDTH: bandwidth_text(attachment.bandwidth)} if attachment.bandwidth else {}
 
 
 def _asked_addresses(attachment: Attachment) -> dict[str, str] | None:

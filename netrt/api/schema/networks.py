@@ -13,13 +13,14 @@ from netrt.errors import Invalid
 from netrt.model.command import Connect, CreateNetwork, Disconnect, Endpoint, PruneNetworks
 from netrt.model.container import Attachment
 from netrt.model.network import Mode, Network, Subnet
+from netrt.model.rate import parse_bandwidth
 from netrt.model.state import State
 
 LIST_FILTERS = ("name", "id", "driver", "label", "scope", "type", "dangling", "until")
 PRUNE_FILTERS = ("label", "until")
 DRIVERS = tuple(mode for mode in Mode if mode is not Mode.FOREIGN)
 """What people may ask for."""
-IFNAME = "com.docker.network.endpoint.ifname"
+IFNAME, BANDWIDTH = "com.docker.network.endpoint.ifname", "netrt.bandwidth"
 
 
 class SubnetBody(Body, frozen=True, kw_only=True):
@@ -140,8 +141,8 @@ def endpoint(network: str, given: EndpointBody | None) -> Endpoint:
     unsupported("IPAMConfig.LinkLocalIPs", addresses.link_local_ips)
     options = given.driver_opts or {}
     for key in options:
-        if key != IFNAME:
-            raise Invalid(f"unknown option {key[:80]!r} of an endpoint", hint=f"known: {IFNAME}")
+        if key not in (IFNAME, BANDWIDTH):
+            raise Invalid(f"unknown option {key[:80]!r} of an endpoint", hint=f"known: {IFNAME}, {BANDWIDTH}")
     return Endpoint(
         network=network,
         address4=addresses.ipv4_address or "",
@@ -150,6 +151,7 @@ def endpoint(network: str, given: EndpointBody | None) -> Endpoint:
         aliases=tuple(given.aliases or ()),
         ifname=options.get(IFNAME, ""),
         gw_priority=given.gw_priority or 0,
+        bandwidth=(parse_bandwidth(options[BANDWIDTH]) or None) if BANDWIDTH in options else None,
     )
 
 

@@ -9,12 +9,13 @@ from netrt.compile.host import MODES, compile_host, widened
 from netrt.dataplane.diff import plan
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.hoststate import HostState
-from netrt.dataplane.objects import HOST, Address, Foreign, Link, Pin, Route, Sysctl
+from netrt.dataplane.objects import HOST, Address, Foreign, Link, Pin, Route, Rule, Sysctl
 from netrt.dataplane.step import steps
 from netrt.decide.decide import decide
 from netrt.decide.networks import initial_state
 from netrt.errors import NetrtError
 from netrt.model.command import Command, CreateContainer, CreateNetwork, Endpoint
+from netrt.model.address import alone
 from netrt.model.network import Mode
 from netrt.model.port import parse_port
 from netrt.model.state import State
@@ -104,7 +105,15 @@ def test_the_first_attachment_that_leads_outside_has_the_default_route_and_the_p
     )
     host = compile_host(state, FACTS)
     front = next(a for a in state.attachments.values() if a.network_id == IDS[1])
-    assert {(r.dst, r.link) for r in host.all(Route)} == {("0.0.0.0/0", "eth1"), ("::/0", "eth1")}
+    main = [route for route in host.all(Route) if not route.table]
+    assert {(r.dst, r.link) for r in main} == {("0.0.0.0/0", "eth1"), ("::/0", "eth1")}
+    third = next(a for a in state.attachments.values() if a.network_id == IDS[2])
+    (own,) = (route for route in host.all(Route) if route.table)
+    assert (own.dst, own.link) == ("0.0.0.0/0", "eth2")
+    assert {(rule.src, rule.table) for rule in host.all(Rule)} == {
+        ("0.0.0.0/0", 0),
+        (alone(third.address4), own.table),
+    }
     ports = {o.value for o in host if getattr(o, "set", "") in ("ports4", "ports6")}
     assert ports == {(front.address4.partition("/")[0], "80"), (front.address6.partition("/")[0], "80")}
 
