@@ -68,6 +68,7 @@ def test_inspect_has_dockers_shape(desk: Desk) -> None:
         "GlobalIPv6PrefixLen": 64,
         "MacAddress": "02:42:00:00:00:05",
         "DriverOpts": {"com.docker.network.endpoint.ifname": "eth0"},
+        "GwPriority": 0,
     }
 
 
@@ -211,7 +212,14 @@ def test_dockers_own_body(client: Client) -> None:
         ),
         ({"HostConfig": {"PortBindings": {"80/icmp": [{"HostPort": "80"}]}}}, "invalid protocol 'icmp'"),
         ({"HostConfig": {"AutoRemove": True}}, "field HostConfig.AutoRemove is not supported"),
-        ({"NetworkingConfig": {"EndpointsConfig": {"a": {"GwPriority": 3}}}}, "field GwPriority is not supported"),
+        (
+            {"NetworkingConfig": {"EndpointsConfig": {"bridge": {"GwPriority": 2**31}}}},
+            "gateway priority 2147483648 is out of",
+        ),
+        (
+            {"NetworkingConfig": {"EndpointsConfig": {"app": {"DriverOpts": {"netrt.bandwidth": "fast"}}}}},
+            "invalid bandwidth 'fast'",
+        ),
         (
             {"NetworkingConfig": {"EndpointsConfig": {"a": {"DriverOpts": {"x": "y"}}}}},
             "unknown option 'x' of an endpoint",

@@ -14,8 +14,8 @@ from netrt.dataplane.step import steps
 from netrt.decide.decide import decide
 from netrt.decide.networks import initial_state
 from netrt.errors import NetrtError
-from netrt.model.command import Command, CreateContainer, CreateNetwork, Endpoint
 from netrt.model.address import alone
+from netrt.model.command import Command, CreateContainer, CreateNetwork, Endpoint
 from netrt.model.network import Mode
 from netrt.model.port import parse_port
 from netrt.model.state import State
