@@ -53,6 +53,22 @@ REFUSED: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("network", "connect", "app", "web"), ("web", "app", "already")),
     (("network", "connect", "host", "web"), ("host",)),
     (("network", "disconnect", "empty", "web"), ("web", "empty", "not connected")),
+    # on the LAN
+    ((*CREATE, "-d", "macvlan", "new"), ("parent", "-o parent=eth0")),
+    ((*CREATE, "-d", "macvlan", "-o", "parent=eth9", "new"), ("eth9", "no interface")),
+    ((*CREATE, "-d", "macvlan", "-o", "parent=lo", "new"), ("lo", "no Ethernet interface")),
+    ((*CREATE, "-d", "macvlan", "-o", "parent=uplink", "-o", "macvlan_mode=x", "new"), ("macvlan_mode", "passthru")),
+    ((*CREATE, "-d", "macvlan", "-o", "parent=a;b", "new"), ("a;b", "allowed")),
+    # several networks
+    ((*BOX, "--network", "app", "--ifname", "lo"), ("lo", "loopback")),
+    ((*BOX, "--network", "app", "--ifname", "a b"), ("a b", "allowed")),
+    ((*BOX, "--network", "name=app,gw-priority=high"), ("gw-priority", "high")),
+    ((*BOX, "--network", "app", "--gw-priority", "3000000000"), ("3000000000", "2147483647")),
+    # changes of what runs
+    (("publish", "add", "db", "8080:80"), ("8080/tcp", "web")),
+    (("publish", "rm", "web", "81"), ("does not publish 81", "8080/tcp to 80")),
+    (("container", "update", "--bandwidth", "ingress=fast", "web"), ("ingress=fast", "10mbit")),
+    (("container", "update", "--bandwidth", "ingress=1mbit", "--network", "empty", "web"), ("web", "empty")),
     # addresses
     ((*BOX, "--network", "app", "--ip", "10.1.0.2"), ("10.1.0.2 is held by web on app",)),
     ((*BOX, "--network", "app", "--ip", "10.1.0.1"), ("10.1.0.1", "gateway")),
