@@ -7,8 +7,22 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from netrt.dataplane.facts import HostFacts, Listener
+from netrt.dataplane.heard import Heard
 from netrt.dataplane.hoststate import HostState
-from netrt.dataplane.objects import HOST, STACKED, Address, Element, Link, Neighbor, Object, Pin, Route, Rule, Skeleton
+from netrt.dataplane.objects import (
+    HOST,
+    MARK,
+    STACKED,
+    Address,
+    Element,
+    Link,
+    Neighbor,
+    Object,
+    Pin,
+    Route,
+    Rule,
+    Skeleton,
+)
 from netrt.dataplane.ops import Op
 from netrt.dataplane.scope import Scope
 from netrt.dataplane.step import step
@@ -62,6 +76,17 @@ class FakeKernel:
 
     def inhabited(self) -> frozenset[int]:
         return frozenset(self.adopted.values()) | self.lived_in
+
+    def heard(self) -> Heard:
+        return Heard()
+
+    def marked(self) -> frozenset[str]:
+        return frozenset(
+            link.name for link in self.host.all(Link) if link.netns == HOST and link.alias.startswith(MARK)
+        )
+
+    def dropping(self) -> tuple[tuple[str, str], ...]:
+        return ()
 
     def rest(self, *, busy: bool = False) -> None:
         pass
@@ -120,7 +145,9 @@ def _in_scope(thing: Object, scope: Scope) -> bool:
         return scope.everything
     if isinstance(thing, Link | Address | Route | Neighbor):
         return scope.everything and thing.netns == HOST
-    return scope.everything and isinstance(thing, Pin | Element | Skeleton)
+    if isinstance(thing, Element | Skeleton):
+        return scope.everything or scope.rules
+    return scope.everything and isinstance(thing, Pin)
 
 
 def _paired(thing: Object, keys: set[tuple[str, ...]]) -> Object:

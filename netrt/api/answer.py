@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import web
 
+from netrt.api.counts import Counts
 from netrt.api.hub import Hub
 from netrt.api.probes import Probes
 from netrt.api.schema.query import flag
@@ -45,7 +46,7 @@ class Glance(Protocol):
 class Api:
     """`adopt` makes a Sandbox of a path (Invalid if it leads to no network namespace); `glance` looks at single links;
     `publish_address` is the host address of ports that name none; `resolving` tells what names depend on beside the State, as it
-    is now; `clock` gives nanoseconds since the epoch; `starting` are ids whose start is on its
+    is now; `counts` is what is counted; `clock` gives nanoseconds since the epoch; `starting` are ids whose start is on its
     way; `probes` what checks of health said last, by id."""
 
     engine: Engine
@@ -55,6 +56,7 @@ class Api:
     glance: Glance
     publish_address: str = ""
     resolving: Callable[[], Resolving] = Resolving
+    counts: Counts = field(default_factory=Counts)
     clock: Callable[[], int] = time.time_ns
     starting: set[str] = field(default_factory=set)
     probes: dict[str, Probes] = field(default_factory=dict)

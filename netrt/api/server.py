@@ -17,7 +17,7 @@ import msgspec
 from aiohttp import web
 
 from netrt.api.answer import Api, Handler, Route, answer
-from netrt.api.routes import cni, containers, dns, networks, processes, streams, system, upkeep
+from netrt.api.routes import cni, containers, dns, metrics, networks, processes, streams, system, upkeep
 from netrt.api.schema.body import LIMIT
 from netrt.errors import (
     Conflict,
@@ -47,6 +47,7 @@ ROUTES: tuple[Route, ...] = (
     *dns.ROUTES,
     *cni.ROUTES,
     *upkeep.ROUTES,
+    *metrics.ROUTES,
 )
 STATUS: dict[type[NetrtError], int] = {
     Invalid: 400,

@@ -36,6 +36,7 @@ VERBS = {
     "gc": ("netrt.cli.upkeep:gc", "Show what lies about that nobody needs"),
     "doctor": ("netrt.cli.upkeep:doctor", "Look for what is wrong with this host"),
     "events": ("netrt.cli.system:events", "Show what happens, as it happens"),
+    "metrics": ("netrt.cli.system:metrics", "Show what the daemon counts, as Prometheus reads it"),
     "daemon": ("netrt.cli.system:daemon", "Look at or stop the daemon"),
     "version": ("netrt.cli.system:version", "Show the versions of client and daemon"),
 }

@@ -1,4 +1,4 @@
-"""`netrt version`, `netrt events`, `netrt daemon …`: about netrt itself."""
+"""`netrt version`, `netrt events`, `netrt metrics`, `netrt daemon …`: about netrt itself."""
 
 from __future__ import annotations
 
@@ -72,6 +72,13 @@ def _event_text(event: Mapping[str, Any]) -> str:
     actor = event["Actor"]
     attributes = ", ".join(f"{key}={value}" for key, value in sorted(actor["Attributes"].items()))
     return f"{day}.{nanoseconds:09}{zone} {event['Type']} {event['Action']} {actor['ID']} ({attributes})"
+
+
+@click.command()
+@click.pass_obj
+def metrics(session: Session) -> None:
+    """Show what the daemon counts, as Prometheus reads it."""
+    click.echo(session.client.request("GET", "/netrt/metrics"), nl=False)
 
 
 # the daemon

@@ -22,12 +22,15 @@ from netrt.dataplane.objects import (
     Sysctl,
 )
 from netrt.firewall.elements import attachment_elements, masquerade_elements, network_elements
-from netrt.model.address import mac_for, prefix_of
+from netrt.model.address import link_local, mac_for, prefix_of
 from netrt.model.container import Attachment, Container
 from netrt.model.names import link_name
 from netrt.model.network import Antispoof, BridgeOptions, Ingress, Network, bridge_options
 from netrt.model.plugged import Tuning
 from netrt.model.state import State
+
+RETRY = 200
+"""Milliseconds until the host asks again for a neighbour's MAC. Usual is a second, but a coming port may miss the question."""
 
 
 def bridge_link(network: Network) -> str:
@@ -60,13 +63,16 @@ def compile_network(state: State, network: Network, facts: HostFacts) -> Iterato
             for subnet in network.subnets_of(version):
                 if subnet.gateway is not None:
                     yield Address(netns=HOST, link=name, address=f"{subnet.gateway}/{prefix_of(subnet.cidr)}")
+    if network.leads_outside(6) and not options.existing:
+        # from which the host asks for its neighbours' MACs; the kernel makes it, too, but not again when somebody took it away
+        yield Address(netns=HOST, link=name, address=f"{link_local(mac_for('network', network.id))}/64")
     yield from _host_sysctls(network, name, options)
     yield from network_elements(network, name)
 
 
 def _host_sysctls(network: Network, name: str, options: BridgeOptions) -> Iterator[Object]:
-    def conf(family: str, key: str, value: int) -> Sysctl:
-        return Sysctl(netns=HOST, name=f"net/{family}/conf/{name}/{key}", value=str(value))
+    def conf(family: str, key: str, value: int, of: str = "conf") -> Sysctl:
+        return Sysctl(netns=HOST, name=f"net/{family}/{of}/{name}/{key}", value=str(value))
 
     if not options.existing:
         yield conf("ipv6", "disable_ipv6", 0 if network.leads_outside(6) else 1)
@@ -74,10 +80,17 @@ def _host_sysctls(network: Network, name: str, options: BridgeOptions) -> Iterat
     if network.leads_outside(6):
         yield conf("ipv6", "accept_dad", 0)
         yield Sysctl(netns=HOST, name="net/ipv6/conf/all/forwarding", value="1")
+        yield conf("ipv6", "forwarding", 1)
+        yield conf("ipv6", "ndisc_notify", 1)
+        yield conf("ipv6", "retrans_time_ms", RETRY, "neigh")
     if network.leads_outside(4):
         # a connection to 127.0.0.1:PORT is led to the container; its answers come back from this bridge for a loopback address
         yield conf("ipv4", "route_localnet", 1)
         yield Sysctl(netns=HOST, name="net/ipv4/ip_forward", value="1")
+        yield conf("ipv4", "forwarding", 1)
+        # whoever learned a MAC that somebody gave the bridge learns ours again as soon as it is back
+        yield conf("ipv4", "arp_notify", 1)
+        yield conf("ipv4", "retrans_time_ms", RETRY, "neigh")
 
 
 def compile_attachment(

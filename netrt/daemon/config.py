@@ -4,6 +4,7 @@ group = "netrt"                 # members may use the socket
 log_level = "info"              # debug, info, warning, error
 publish_address = "127.0.0.1"   # host address of published ports that name none; without it all addresses
 lock_rules = true               # nobody but netrtd can change its nftables tables (Linux 6.9 and later)
+compare_every = 300             # seconds between two slow comparisons of everything, 1 to 86400
 ula = "fd12:3456:789a::/48"     # where IPv6 networks are cut from; without it a random one, made once
 pools = [                       # where networks are cut from; without it the private ranges, in /24
   { cidr = "10.64.0.0/12", size = 24 },
@@ -50,6 +51,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     publish_address: str = ""
     lock_rules: bool = True
+    compare_every: int = 300
     ula: str = ""
     pools: tuple[PoolEntry, ...] = ()
     dns: Dns = Dns()
@@ -57,6 +59,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         if self.publish_address:
             parse_ip("publish_address", self.publish_address)
+        if not 1 <= self.compare_every <= 86400:
+            raise Invalid(f"compare_every {self.compare_every} is out of range", hint="1 to 86400 seconds")
         self.address_pools(DEFAULT.ula)
 
     def address_pools(self, ula: str) -> Pools:

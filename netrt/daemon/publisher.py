@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from netrt.daemon.handover import Handover
+from netrt.dataplane.ops import Op
 from netrt.launch.files import HostFiles, refresh
 from netrt.model.decision import Event
 from netrt.model.state import State
@@ -15,14 +16,19 @@ log = logging.getLogger("netrt.publisher")
 
 
 class Publisher:
-    """Called on the engine's thread, as is `tell`, which gets each commit."""
+    """Called on the engine's thread, as is `tell`, which gets each commit, and `mended`, which gets each repair."""
 
     def __init__(
-        self, paths: Paths, tell: Callable[[State, State, Sequence[Event]], object], names: Handover | None = None
+        self,
+        paths: Paths,
+        tell: Callable[[State, State, Sequence[Event]], object],
+        names: Handover | None = None,
+        mended: Callable[[Sequence[Op]], object] = lambda done: None,
     ) -> None:
         self._paths = paths
         self._tell = tell
         self._names = names
+        self._mended = mended
 
     def leaving(self, before: State, after: State) -> None:
         """Withdraw names."""
@@ -47,6 +53,10 @@ class Publisher:
         self._files(State(), state)
         if self._names:
             self._names.settle(state)
+
+    def repaired(self, done: Sequence[Op]) -> None:
+        """Count what was mended."""
+        self._mended(done)
 
     def _files(self, before: State, after: State) -> None:
         try:

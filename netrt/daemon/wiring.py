@@ -16,6 +16,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 
 from netrt.api.answer import Api
+from netrt.api.counts import Counts
 from netrt.api.hub import Hub
 from netrt.api.server import serve
 from netrt.compile.names import Resolving, host_upstreams
@@ -23,6 +24,7 @@ from netrt.daemon.config import Config
 from netrt.daemon.handover import Handover
 from netrt.daemon.health import Checks
 from netrt.daemon.lookout import Lookout
+from netrt.daemon.mending import Mending
 from netrt.daemon.publisher import Publisher
 from netrt.daemon.sockets import check_path, group_number, inherited, listening
 from netrt.daemon.starting import start
@@ -90,7 +92,7 @@ def begin_resolver(paths: Paths, unit: str) -> None:
 async def running(paths: Paths, config: Config, *, resolver_unit: str = "") -> AsyncIterator[Api]:
     """The engine at work: the kernel is what the State says, and what runs is watched. `resolver_unit`: by which the service
     manager starts netrt-dns. Raises NetrtError."""
-    hub = Hub()
+    hub, counts = Hub(), Counts()
     store, lost = open_store(paths.database)
     if lost:
         log.error(lost)
@@ -105,7 +107,7 @@ async def running(paths: Paths, config: Config, *, resolver_unit: str = "") -> A
         resolving=lambda: resolving(config),
         serves=lookout.serves,
     )
-    publisher = Publisher(paths, hub.committed, handover)
+    publisher = Publisher(paths, hub.committed, handover, counts.repaired)
     engine = Engine(kernel, store, publisher, pools)
     api = Api(
         engine=engine,
@@ -115,6 +117,7 @@ async def running(paths: Paths, config: Config, *, resolver_unit: str = "") -> A
         glance=glance,
         publish_address=config.publish_address,
         resolving=lambda: resolving(config),
+        counts=counts,
     )
     lookout.begin(engine, publisher, handover)
     await asyncio.to_thread(engine.start)
@@ -125,9 +128,12 @@ async def running(paths: Paths, config: Config, *, resolver_unit: str = "") -> A
     checks = Checks(api)
     hub.watch(checks.committed)
     checks.committed(State(), engine.state)
+    mending = Mending(engine, kernel, counts, every=config.compare_every)
+    mending.begin()
     try:
         yield api
     finally:
+        mending.close()
         checks.close()
         watch.close()
         lookout.close()

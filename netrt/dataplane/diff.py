@@ -41,6 +41,7 @@ from netrt.dataplane.objects import (
     Sysctl,
 )
 from netrt.errors import Conflict
+from netrt.model.names import is_made_link_name
 
 End = tuple[str, str]
 
@@ -100,24 +101,26 @@ def _stands_on(thing: Object, absent: set[End]) -> bool:
         case Shaper() | Redirect():
             return (HOST, thing.link) in absent
         case Sysctl():
-            return any(thing.netns == netns and f"/conf/{name}/" in thing.name for netns, name in absent)
+            return any(thing.netns == netns and f"/{name}/" in thing.name for netns, name in absent)
         case _:
             return False
 
 
 def _ours(link: Link) -> bool:
-    return link.netns != HOST or link.alias.startswith(MARK)
+    return link.netns != HOST or link.alias.startswith(MARK) or is_made_link_name(link.name)
 
 
 def _doomed(seen: HostState, wanted: HostState) -> Iterator[Link]:
     """Links to delete: no longer wanted, or no longer what they should be and only made anew.
 
-    Links inside sandboxes die with their other end, which is on the host; but those that stand on a link of the host have none.
+    Links inside sandboxes die with their other end, which is on the host, unless somebody moved that elsewhere (such a link is
+    known as ours by its MAC); but those that stand on a link of the host have none.
     """
     for link in seen.all(Link):
         goal = wanted.get(Link, *link.key)
         if link.netns != HOST:
-            if link.kind in STACKED and link.alias.startswith(MARK) and _other_kind(link, goal):
+            stacked = link.kind in STACKED and link.alias.startswith(MARK)
+            if (stacked and _other_kind(link, goal)) or _lost_its_peer(seen, wanted, link):
                 yield link
             continue
         if goal is None:
@@ -136,6 +139,13 @@ def _doomed(seen: HostState, wanted: HostState) -> Iterator[Link]:
 def _other_kind(link: Link, goal: Link | None) -> bool:
     """Whether one cannot be changed into the other."""
     return goal is None or (link.kind, link.lower, link.flavour) != (goal.kind, goal.lower, goal.flavour)
+
+
+def _lost_its_peer(seen: HostState, wanted: HostState, link: Link) -> bool:
+    """Whether its other end is nowhere to be seen, though it is to be a pair."""
+    goal = wanted.get(Link, *link.key)
+    paired = link.peer is not None or goal is None or goal.peer is None
+    return not paired and goal is not None and (link.kind, link.mac) == (LinkKind.VETH, goal.mac)
 
 
 def _paired(seen: HostState, link: Link, peer: End) -> bool:
@@ -188,9 +198,11 @@ def _neighbors_down(seen: HostState, wanted: HostState, gone: frozenset[End]) ->
 
 
 def _addresses_down(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[ops.DelAddress]:
+    """Also one whose routes were taken away: put in anew, it has them again."""
     for address in seen.all(Address):
         end = address.netns, address.link
-        if address.key not in wanted.objects and end not in gone and wanted.get(Link, "link", *end):
+        kept = address.routed and address.key in wanted.objects
+        if not kept and end not in gone and wanted.get(Link, "link", *end):
             yield ops.DelAddress(address)
 
 
@@ -287,7 +299,7 @@ def _namespaces_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> 
 def _sysctls(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[tuple[str, ops.Op]]:
     fresh = {name for _, name in gone}
     for sysctl in wanted.all(Sysctl):
-        of_gone = fresh and any((sysctl.netns, name) in gone for name in fresh if f"/conf/{name}/" in sysctl.name)
+        of_gone = fresh and any((sysctl.netns, name) in gone for name in fresh if f"/{name}/" in sysctl.name)
         if of_gone or seen.objects.get(sysctl.key) != sysctl:
             yield sysctl.netns, ops.SetSysctl(sysctl)
 
@@ -306,7 +318,7 @@ def _name_ports_up(seen: HostState, wanted: HostState, _: frozenset[End]) -> Ite
 
 def _addresses_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[tuple[str, ops.AddAddress]]:
     for address in wanted.all(Address):
-        if address.key not in seen.objects or (address.netns, address.link) in gone:
+        if seen.objects.get(address.key) != address or (address.netns, address.link) in gone:
             yield address.netns, ops.AddAddress(address)
 
 

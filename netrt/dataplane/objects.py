@@ -88,11 +88,13 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """An address with its prefix length on a link (`10.1.0.1/24`), usable at once (IPv6: without duplicate detection)."""
+    """An address with its prefix length on a link (`10.1.0.1/24`), usable at once (IPv6: without duplicate detection). `routed`:
+    the routes that the kernel makes of it (to itself and to its subnet) are there; it is looked for only by a close look."""
 
     netns: str
     link: str
     address: str
+    routed: bool = True
 
     @property
     def key(self) -> Key:
@@ -260,6 +262,11 @@ class Element:
     @property
     def key(self) -> Key:
         return "element", self.table, self.set, *self.at
+
+    @property
+    def text(self) -> str:
+        """As nft writes it, behind the name of its set."""
+        return f"{self.set} {{ {' . '.join(self.at)}{' : ' + ' . '.join(self.value) if self.value else ''} }}"
 
     @property
     def publishes(self) -> bool:

@@ -82,11 +82,9 @@ class AddStacked:
     link: Link
 
     def describe(self) -> str:
-        link = self.link
-        mac = f" mac {link.mac}" if link.mac else ""
-        return (
-            f"add {link.kind} {link.name} mode {link.flavour} on {link.lower}{mac} mtu {link.mtu}{inside(link.netns)}"
-        )
+        link, mac = self.link, f" mac {self.link.mac}" if self.link.mac else ""
+        where = f"on {link.lower}{mac} mtu {link.mtu}{inside(link.netns)}"
+        return f"add {link.kind} {link.name} mode {link.flavour} {where}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,13 +280,8 @@ class ChangeElements:
     added: tuple[Element, ...]
 
     def describe(self) -> str:
-        def words(verb: str, elements: tuple[Element, ...]) -> list[str]:
-            return [
-                f"{verb} {e.set} {{ {' . '.join(e.at)}{' : ' + ' . '.join(e.value) if e.value else ''} }}"
-                for e in elements
-            ]
-
-        return "; ".join(words("delete element", self.removed) + words("add element", self.added))
+        taken = [f"delete element {element.text}" for element in self.removed]
+        return "; ".join([*taken, *(f"add element {element.text}" for element in self.added)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +292,16 @@ class ForgetAddress:
 
     def describe(self) -> str:
         return f"forget connections of {self.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetUntranslated:
+    """Remove the entries from or to these addresses of containers that were translated at neither end. Harmless as above."""
+
+    addresses: frozenset[str]
+
+    def describe(self) -> str:
+        return f"forget connections of {len(self.addresses)} addresses that were not translated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,5 +351,6 @@ Op = (
     | DropRuleset
     | ChangeElements
     | ForgetAddress
+    | ForgetUntranslated
     | ForgetPort
 )

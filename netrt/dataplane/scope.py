@@ -12,15 +12,20 @@ from netrt.dataplane.objects import HOST, Address, Key, Link, Object, Route
 class Scope:
     """`keys`: objects looked up one by one. `links`: (netns, name) of links whose addresses are read too. `sandboxes`: paths in
     which routes of ours are read. `everything`: also whatever else on the host bears our mark (links by alias or name, pins by
-    name, our whole tables), or in these sandboxes (links by alias)."""
+    name, our whole tables), or in these sandboxes (links by alias). `rules`: all that our tables hold. `closely`: also whether
+    the kernel's own routes are there, which nobody but a vandal takes away."""
 
     keys: frozenset[Key]
     links: frozenset[tuple[str, str]]
     sandboxes: frozenset[str]
     everything: bool = False
+    rules: bool = False
+    closely: bool = False
 
     @staticmethod
-    def around(things: Iterable[Object], *, everything: bool = False, places: Iterable[str] = ()) -> Scope:
+    def around(
+        things: Iterable[Object], *, everything: bool = False, closely: bool = False, places: Iterable[str] = ()
+    ) -> Scope:
         """The scope of these objects, and of these sandboxes."""
         keys: set[Key] = set()
         links: set[tuple[str, str]] = set()
@@ -34,5 +39,9 @@ class Scope:
             if isinstance(thing, Link | Address | Route) and thing.netns != HOST:
                 sandboxes.add(thing.netns)
         return Scope(
-            keys=frozenset(keys), links=frozenset(links), sandboxes=frozenset(sandboxes), everything=everything
+            keys=frozenset(keys),
+            links=frozenset(links),
+            sandboxes=frozenset(sandboxes),
+            everything=everything,
+            closely=closely,
         )

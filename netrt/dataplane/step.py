@@ -42,7 +42,7 @@ def _on_link(thing: Object, netns: str, name: str) -> bool:
         return thing.netns == netns and thing.link == name
     if isinstance(thing, Shaper | Redirect):
         return netns == HOST and thing.link == name
-    return isinstance(thing, Sysctl) and thing.netns == netns and f"/conf/{name}/" in thing.name
+    return isinstance(thing, Sysctl) and thing.netns == netns and f"/{name}/" in thing.name
 
 
 def _need_link(host: HostState, op: ops.Op, netns: str, name: str) -> Link:
@@ -278,7 +278,9 @@ def _change(host: HostState, op: ops.ChangeElements) -> HostState:
     return left.replaced(added=op.added)
 
 
-def _unseen(host: HostState, op: ops.Announce | ops.ForgetAddress | ops.ForgetPort) -> HostState:
+def _unseen(
+    host: HostState, op: ops.Announce | ops.ForgetAddress | ops.ForgetUntranslated | ops.ForgetPort
+) -> HostState:
     return host
 
 
@@ -312,6 +314,7 @@ STEPS: dict[type, Callable[..., HostState]] = {
     ops.DropRuleset: _drop,
     ops.ChangeElements: _change,
     ops.ForgetAddress: _unseen,
+    ops.ForgetUntranslated: _unseen,
     ops.ForgetPort: _unseen,
 }
 

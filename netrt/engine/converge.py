@@ -54,7 +54,7 @@ def planned(kernel: Kernel, change: Change) -> tuple[Op, ...]:
     if _other_skeleton(seen, wanted):
         return _whole_plan(kernel, change.after, change.facts)
     with span("plan"):
-        return (*plan(seen, wanted), *_forgotten(had, wanted))
+        return (*plan(seen, wanted), *forgotten(had, wanted))
 
 
 def converge(kernel: Kernel, change: Change) -> tuple[Op, ...]:
@@ -117,7 +117,7 @@ def _whole_plan(kernel: Kernel, state: State, facts: HostFacts, places: frozense
         seen, wanted = apart(seen, wanted, hidden(kernel, state))
     with span("plan"):
         ops = plan(seen, wanted)
-        return (*ops, *_forgotten(seen, wanted)) if ops else ()
+        return (*ops, *forgotten(seen, wanted)) if ops else ()
 
 
 def _apply(kernel: Kernel, ops: tuple[Op, ...]) -> tuple[Op, ...]:
@@ -127,7 +127,8 @@ def _apply(kernel: Kernel, ops: tuple[Op, ...]) -> tuple[Op, ...]:
     return ops
 
 
-def _forgotten(had: HostState, wanted: HostState) -> tuple[Op, ...]:
+def forgotten(had: HostState, wanted: HostState) -> tuple[Op, ...]:
+    """Which connections to forget because of what goes and comes."""
     gone = (thing for key, thing in had.objects.items() if wanted.objects.get(key) != thing)
     come = (thing for key, thing in wanted.objects.items() if had.objects.get(key) != thing)
     return forget(gone, come)

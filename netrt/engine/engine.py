@@ -18,15 +18,16 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from netrt.dataplane.facts import HostFacts
-from netrt.dataplane.ops import DelLink, UnpinNamespace
+from netrt.dataplane.ops import DelLink, Op, UnpinNamespace
 from netrt.decide.decide import decide
 from netrt.decide.lookup import find_network
 from netrt.decide.networks import DEFAULT_NAMES
 from netrt.engine.converge import Change, converge, converge_whole, places_of, planned
 from netrt.engine.death import dead
 from netrt.engine.garbage import Garbage, garbage, stale
+from netrt.engine.heal import Healed, Piece, concerned, heal, heal_all
 from netrt.engine.ports import Kernel, Publisher, Store
-from netrt.errors import Conflict, Exhausted, Exists, NetrtError, Unavailable
+from netrt.errors import Conflict, Exhausted, Exists, KernelRefused, NetrtError, Residue, Unavailable
 from netrt.ipam.pools import Pools
 from netrt.model.command import (
     Adjust,
@@ -93,6 +94,9 @@ class Engine:
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._ready: Future[None] = Future()
         self._closed = False
+        self._dropping: frozenset[tuple[str, str]] = frozenset()
+        self.compared = 0
+        """How often something was looked at because what was heard did not look right."""
 
     @property
     def state(self) -> State:
@@ -116,6 +120,14 @@ class Engine:
     def repair(self) -> Future[Outcome]:
         """Compare everything with what should be and mend it; `plan` of the Outcome says what was done."""
         return self._put("repair", self._repair)
+
+    def mend(self) -> Future[tuple[Healed, bool]]:
+        """Mend what was broken, as far as it was heard of; and whether more happened than could be heard."""
+        return self._put("mend", self._mend)
+
+    def heal(self, piece: Piece) -> Future[Healed]:
+        """Mend what is wrong in a piece of the whole."""
+        return self._put("heal", lambda: self._heal(piece))
 
     def reclaim(self) -> Future[Outcome]:
         """Free what containers hold whose adopted namespace is proven gone; `removed` of the Outcome are their names."""
@@ -186,7 +198,8 @@ class Engine:
         else:
             took = (time.perf_counter() - began) * 1000
             job.answer.set_result(outcome)
-            log.info("%s %s: %.1f ms", job.name, outcome.id[:12] if isinstance(outcome, Outcome) else "", took)
+            level = logging.INFO if isinstance(outcome, Outcome) else logging.DEBUG
+            log.log(level, "%s %s: %.1f ms", job.name, outcome.id[:12] if isinstance(outcome, Outcome) else "", took)
 
     def _recover(self) -> None:
         """Load, forget adopted containers whose namespace is gone and starts that came to nothing, and converge everything.
@@ -200,13 +213,28 @@ class Engine:
             self._commit(self._decide(ended, self._kernel.facts()))
         parents = {parent_options(n).parent for n in self._state.networks.values() if n.mode in PARENTED}
         facts = self._kernel.facts(fresh=True, parents=parents)
-        done = converge_whole(self._kernel, self._state, facts)
+        done = self._converged(facts)
         for op in done:
             if isinstance(op, DelLink | UnpinNamespace):
                 log.warning("of no network or container that is known: %s", op.describe())
         log.info("recovered %d networks and %d containers: %d operations",
                  len(self._state.networks), len(self._state.containers), len(done))  # fmt: skip
         self._publisher.committed(State(), self._state, ())
+        self._warn_of_drops()
+
+    def _converged(self, facts: HostFacts) -> tuple[Op, ...]:
+        """Everything made so. Where one thing is refused (a container may have put something in its place), all the others are,
+        one by one; but without rules nothing is."""
+        try:
+            return converge_whole(self._kernel, self._state, facts)
+        except (KernelRefused, Conflict, Residue) as error:
+            if heal(self._kernel, self._state, Piece(rules=True)).refused:
+                raise
+            log.error("not all can be as it should: %s", error)
+        healed = heal_all(self._kernel, self._state)
+        for refusal in healed.refused:
+            log.error("what is broken cannot be mended: %s", refusal)
+        return healed.done
 
     def _reclaim(self) -> tuple[str, ...]:
         """Free what containers held whose adopted namespace is proven gone. Returns their names."""
@@ -330,8 +358,38 @@ class Engine:
                 converge_whole(self._kernel, before, self._kernel.facts(fresh=True), places_of(after))
             raise
 
+    def _mend(self) -> tuple[Healed, bool]:
+        heard = self._kernel.heard()
+        if heard.foreign:
+            self._warn_of_drops()
+        if heard.lost:
+            log.warning("more happened on this host than could be heard: all of it is looked at")
+        piece = concerned(self._kernel, self._state, heard)
+        if piece:
+            self.compared += 1
+            log.debug("heard %s: to be looked at is %s", heard, piece)
+        return self._heal(piece), heard.lost
+
+    def _warn_of_drops(self) -> None:
+        """Say which chains of others drop what they do not accept, once each."""
+        dropping = frozenset(self._kernel.dropping())
+        for table, chain in sorted(dropping - self._dropping):
+            log.warning(
+                "chain %s in table %s, of somebody else, drops what containers send unless it accepts it", chain, table
+            )
+        self._dropping = dropping
+
+    def _heal(self, piece: Piece) -> Healed:
+        healed = heal(self._kernel, self._state, piece)
+        if healed.done:
+            log.warning("mended: %s", "; ".join(op.describe() for op in healed.done))
+            self._publisher.repaired(healed.done)
+        return healed
+
     def _repair(self) -> Outcome:
         done = converge_whole(self._kernel, self._state, self._kernel.facts(fresh=True))
+        if done:
+            self._publisher.repaired(done)
         return Outcome(state=self._state, id="", plan=tuple(op.describe() for op in done))
 
 

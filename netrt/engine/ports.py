@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from netrt.dataplane.facts import HostFacts
+from netrt.dataplane.heard import Heard
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.ops import Op
 from netrt.dataplane.scope import Scope
@@ -35,6 +36,15 @@ class Kernel(Protocol):
 
     def inhabited(self) -> frozenset[int]:
         """The inode numbers of the network namespaces that a process is in, or a mount keeps."""
+
+    def heard(self) -> Heard:
+        """What was announced since this was asked last, by whomever it was done."""
+
+    def marked(self) -> frozenset[str]:
+        """The names of the links of the host that bear our mark."""
+
+    def dropping(self) -> tuple[tuple[str, str], ...]:
+        """Tables and chains of others that drop what is forwarded and what no rule of theirs accepts."""
 
     def rest(self, *, busy: bool = False) -> None:
         """Nothing waits to be done: there is time to get ready for what comes next. `busy`: only what would be missed at once."""
@@ -75,3 +85,6 @@ class Publisher(Protocol):
 
     def again(self, state: State) -> None:
         """What was leaving stays, or what is published besides the State is another."""
+
+    def repaired(self, done: Sequence[Op]) -> None:
+        """What others broke was mended by these operations. From the engine's thread."""

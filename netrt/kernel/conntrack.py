@@ -28,6 +28,7 @@ from pyroute2.netlink.nfnetlink.nfctsocket import (
     IPCTNL_MSG_CT_DELETE,
     IPCTNL_MSG_CT_GET,
     IPS_DST_NAT,
+    IPS_SRC_NAT,
     nfct_msg,
 )
 from pyroute2.netlink.rtnl import rt_type
@@ -76,6 +77,7 @@ class _Entry:
     answering: bytes
     led: bool
     naming: bytes
+    translated: bool
 
 
 def forget_address(address: str, netlink: Netlink | None = None) -> None:
@@ -86,6 +88,20 @@ def forget_address(address: str, netlink: Netlink | None = None) -> None:
     family, raw = _packed(address)
     with _socket(netlink) as given:
         _forget(given, [_Pattern(family=family, source=raw), _Pattern(family=family, answering=raw)])
+
+
+def forget_untranslated(addresses: Iterable[str], netlink: Netlink | None = None) -> None:
+    """Delete the entries from or to these addresses that were translated at neither end. `netlink` as above. Raises OSError,
+    KernelRefused."""
+    meant = {_packed(address) for address in addresses}
+    with _socket(netlink) as given:
+        for family in {family for family, _ in meant}:
+            status = _be32("CTA_STATUS", 0) + _be32("CTA_STATUS_MASK", IPS_SRC_NAT | IPS_DST_NAT)
+            dump = request(NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET, family, status)
+            entries = (_entry(message) for message in given.dump(dump))
+            _delete(
+                given, [e for e in entries if {(family, e.source), (family, e.answering)} & meant and not e.translated]
+            )
 
 
 def forget_port(
@@ -215,6 +231,7 @@ def _be32(name: str, value: int) -> bytes:
 def _entry(message: Message) -> _Entry:
     held = told(message)
     original, reply = held[_CTA["CTA_TUPLE_ORIG"]], held[_CTA["CTA_TUPLE_REPLY"]]
+    status = int.from_bytes(held[_CTA["CTA_STATUS"]], "big")
     proto = attributes(attributes(original)[_TUPLE["CTA_TUPLE_PROTO"]])
     return _Entry(
         family=message.body[0],
@@ -223,12 +240,13 @@ def _entry(message: Message) -> _Entry:
         source=_address(original, _SOURCE),
         destination=_address(original, _DESTINATION),
         answering=_address(reply, _SOURCE),
-        led=bool(int.from_bytes(held[_CTA["CTA_STATUS"]], "big") & IPS_DST_NAT),
+        led=bool(status & IPS_DST_NAT),
         naming=b"".join(
             attribute(number | (NLA_F_NESTED if number == _CTA["CTA_TUPLE_ORIG"] else 0), held[number])
             for number in _NAMING
             if number in held
         ),
+        translated=bool(status & (IPS_SRC_NAT | IPS_DST_NAT)),
     )
 
 

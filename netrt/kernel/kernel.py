@@ -12,6 +12,7 @@ from pyroute2.netlink import NETLINK_NETFILTER
 
 from netrt.dataplane import ops
 from netrt.dataplane.facts import HostFacts
+from netrt.dataplane.heard import Heard
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.objects import HOST
 from netrt.dataplane.scope import Scope
@@ -19,13 +20,14 @@ from netrt.doctor.evidence import Evidence
 from netrt.errors import KernelRefused
 from netrt.kernel import conntrack, netns
 from netrt.kernel.apply import Hands, LinkOp, Sandboxes, do_inside, place
+from netrt.kernel.events import Events
 from netrt.kernel.evidence import examine
 from netrt.kernel.facts import gather
 from netrt.kernel.inhabited import inhabited
 from netrt.kernel.listeners import listeners as read_listeners
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.nft import Nft
-from netrt.kernel.observe import alive, husks, observe
+from netrt.kernel.observe import alive, husks, marked, observe
 from netrt.kernel.parents import lacking
 from netrt.kernel.parents import parents as read_parents
 from netrt.kernel.procfs import Procfs
@@ -35,7 +37,8 @@ from netrt.kernel.sysctl import FORWARDING, Forwarding, Tree
 from netrt.paths import Paths
 from netrt.spans import span
 
-FilterOp = ops.LoadRuleset | ops.DropRuleset | ops.ChangeElements | ops.ForgetAddress | ops.ForgetPort
+ForgetOp = ops.ForgetAddress | ops.ForgetUntranslated | ops.ForgetPort
+FilterOp = ops.LoadRuleset | ops.DropRuleset | ops.ChangeElements | ForgetOp
 """What is done to nftables and connection tracking."""
 
 BesideOp = ops.PinNamespace | ops.UnpinNamespace | FilterOp
@@ -58,6 +61,7 @@ class LinuxKernel:
         self._procfs = Procfs()
         self._spares = Spares()
         self._nft = Nft(lock=lock_rules)
+        self._events = Events(self._netlink)
         self._forwarding = Forwarding(paths.forwarding)
         self._facts: HostFacts | None = None
         self._parents: set[str] = set()
@@ -65,6 +69,7 @@ class LinuxKernel:
     def close(self) -> None:
         """Close the sockets. Nothing in the kernel changes."""
         self._nft.close()
+        self._events.close()
         self._netlink.close()
         self._conntrack.close()
         self._settings.close()
@@ -105,6 +110,37 @@ class LinuxKernel:
     def inhabited(self) -> frozenset[int]:
         """The inode numbers of the network namespaces that a process is in, or a mount keeps."""
         return inhabited()
+
+    def heard(self) -> Heard:
+        """What was announced since this was asked last, by whomever it was done. Raises KernelRefused where it cannot be read."""
+        try:
+            return replace(self._events.heard(), rules=self._nft.disturbed(), foreign=self._nft.foreign_disturbed())
+        except OSError as error:
+            raise _unreadable(error) from error
+
+    def marked(self) -> frozenset[str]:
+        """The names of the links of the host that bear our mark. Raises KernelRefused where they cannot be read."""
+        try:
+            return marked(self._netlink)
+        except OSError as error:
+            raise _unreadable(error) from error
+
+    def dropping(self) -> tuple[tuple[str, str], ...]:
+        """Tables and chains of others that drop what is forwarded and what no rule of theirs accepts. Raises KernelRefused."""
+        try:
+            return self._nft.dropping()
+        except OSError as error:
+            raise _unreadable(error) from error
+
+    @property
+    def ears(self) -> tuple[int, int]:
+        """The files that can be read when there is something to hear: that of links and so on, and that of nftables."""
+        return self._events.fileno(), self._nft.fileno()
+
+    @property
+    def locked(self) -> bool:
+        """Whether nobody else can change our nftables tables."""
+        return self._nft.locked
 
     def rest(self, *, busy: bool = False) -> None:
         """Use the time between two commands to get ready for the next; `busy`: only where the next would miss it."""
@@ -189,6 +225,8 @@ class LinuxKernel:
                 self._nft.change(removed, added)
             case ops.ForgetAddress(address):
                 conntrack.forget_address(address, self._conntrack)
+            case ops.ForgetUntranslated(addresses):
+                conntrack.forget_untranslated(addresses, self._conntrack)
             case ops.ForgetPort(protocol, host_ip, port, last, address):
                 conntrack.forget_port(protocol, host_ip, port, last, address, self._conntrack)
             case _:

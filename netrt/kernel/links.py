@@ -138,6 +138,14 @@ def read_nsid(message: Message) -> int:
     return struct.unpack("=i", attributes(message.body, 4)[_NSID["NETNSA_NSID"]])[0]  # type: ignore[no-any-return]
 
 
+def name_of(message: Message) -> str:
+    """The name in a message about a link; the kernel puts it first (rtnl_fill_ifinfo, br_fill_ifinfo)."""
+    size, number = struct.unpack_from("=HH", message.body, _HEADER.size)
+    if number == _NAME:
+        return string(message.body[_HEADER.size + 4 : _HEADER.size + size])
+    return string(attributes(message.body, _HEADER.size).get(_NAME, b""))
+
+
 def read_link(message: Message) -> SeenLink:
     _, medium, index, flags, _ = _HEADER.unpack_from(message.body)
     held = attributes(message.body, _HEADER.size)

@@ -23,6 +23,7 @@ from netrt.firewall.render import render_change, render_whole
 from netrt.firewall.sets import expression, key_expression
 from netrt.firewall.skeleton import rules_of
 from netrt.kernel import nfnetlink, nftelements, nftlist, nfttables
+from netrt.kernel.dropping import dropping
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.nftjournal import Journal
 from netrt.kernel.nfttables import DORMANT, LOCKED, OPEN
@@ -113,6 +114,24 @@ class Nft:
         before, after = self._commit(lambda: self._granted(nfttables.drop(self._owner, tables)))
         self._owning, self._shape = False, None
         self._held = {} if self._alone(before, after) else None
+
+    def fileno(self) -> int:
+        """What can be read when somebody changed any table."""
+        return self._journal.fileno()
+
+    def disturbed(self) -> bool:
+        """Whether somebody else changed our tables since they were looked at last, or may have. Raises OSError."""
+        if not self._current():
+            self._held = None
+        return self._held is None
+
+    def foreign_disturbed(self) -> bool:
+        """Whether somebody changed tables of others since this was asked last."""
+        return self._journal.others_changed_others()
+
+    def dropping(self) -> tuple[tuple[str, str], ...]:
+        """Tables and chains of others that drop what is forwarded and what no rule of theirs accepts. Raises OSError."""
+        return dropping(self._netlink)
 
     def seen(self, keys: Collection[Key] | None) -> Iterator[Element | Skeleton]:
         """What our tables hold of these keys; of all for None. Tables whose rules somebody changed show a Skeleton that equals

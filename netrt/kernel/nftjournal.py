@@ -46,6 +46,11 @@ class Journal:
         self._heard = generation(netlink)
         self._own: set[int] = set()
         self._touching = False
+        self._foreign = False
+
+    def fileno(self) -> int:
+        """What can be read when there are announcements."""
+        return self._socket.fileno()
 
     def close(self) -> None:
         self._socket.close()
@@ -64,6 +69,11 @@ class Journal:
             changed, self._heard = True, upto  # what was not heard by now never will be
         return changed
 
+    def others_changed_others(self) -> bool:
+        """Whether tables that are not ours were changed, as far as was heard since this was asked last."""
+        foreign, self._foreign = self._foreign, False
+        return foreign
+
     def _behind(self, upto: int) -> bool:
         """Whether that generation was not heard of yet; the kernel counts in 32 bits, and we may have heard of later ones."""
         return 0 < (upto - self._heard) % (1 << 32) < 1 << 31
@@ -74,11 +84,12 @@ class Journal:
         try:
             for number, touching in self._commits():
                 changed |= touching and number not in self._own
+                self._foreign |= not touching and number not in self._own
                 self._own.discard(number)
         except OSError as error:
             if error.errno != errno.ENOBUFS:
                 raise
-            self._touching = False
+            self._touching, self._foreign = False, True
             self._drain()  # what was kept of the announcements
             changed = True
         return changed

@@ -44,6 +44,7 @@ from netrt.kernel.netns import away, enter, identify, opened
 from netrt.kernel.nft import Nft
 from netrt.kernel.procfs import Procfs
 from netrt.kernel.sysctl import Tree
+from netrt.kernel.ways import routed, routes_of
 
 OWN_NAMES = "nr"
 """Names that begin so are made by `link_name`."""
@@ -59,6 +60,7 @@ class _View:
     with_addresses: set[str] = field(default_factory=set)
     sysctls: list[str] = field(default_factory=list)
     routes: bool = False
+    closely: bool = False
     shaped: set[str] = field(default_factory=set)
     redirected: set[str] = field(default_factory=set)
     name_port: bool = False
@@ -93,8 +95,8 @@ def observe(scope: Scope, netlink: Netlink, settings: Tree, procfs: Procfs, nft:
     for place, sight in sights.items():
         seen += _inside(place, sight, scope)
     filtering = [key for key in scope.keys if key[0] in ("element", "skeleton")]
-    if filtering or scope.everything:
-        seen += nft.seen(None if scope.everything else filtering)
+    if filtering or scope.everything or scope.rules:
+        seen += nft.seen(None if scope.everything or scope.rules else filtering)
     return HostState({thing.key: thing for thing in seen})
 
 
@@ -138,6 +140,8 @@ def _views(scope: Scope) -> dict[str, _View]:
         at(HOST).routes = True
         for netns, view in views.items():
             view.name_port = netns != HOST
+    for view in views.values():
+        view.closely = scope.closely
     return views
 
 
@@ -173,13 +177,14 @@ def _look(netlink: Netlink, settings: Tree, view: _View, *, everything: bool = F
     else:
         found = list(_some_links(netlink, view.links))
         addresses = [a for link in found if link.name in view.with_addresses for a in _addresses(netlink, link.index)]
-    ways = [routes.read_route(message) for message in netlink.dump(routes.get_routes(ours=True))] if view.routes else []
+    ways = routes_of(netlink, routes.get_routes(ours=True)) if view.routes else []
+    held = routed(netlink, found, addresses) if view.closely else addresses
     shaped = [link for link in found if link.name in view.shaped or (everything and link.qdisc == "tbf")]
     pairs = [link for link in found if everything and link.kind == LinkKind.VETH and _marked(link)]
     redirected = [*pairs, *(link for link in found if link.name in view.redirected and link not in pairs)]
     return _Sight(
         links=found,
-        addresses=addresses,
+        addresses=held,
         routes=ways,
         sysctls=[(name, value) for name in view.sysctls if (value := settings.read(name)) is not None],
         names=_names(found, ways),
@@ -228,6 +233,11 @@ def _name(index: int) -> str:
         return ""
 
 
+def marked(netlink: Netlink) -> frozenset[str]:
+    """The names of the links here that bear our mark. Raises OSError."""
+    return frozenset(link.name for link in _all_links(netlink) if _marked(link))
+
+
 def _marked(link: SeenLink) -> bool:
     return link.name.startswith(OWN_NAMES) or link.alias.startswith(MARK)
 
@@ -247,7 +257,7 @@ def _some_links(netlink: Netlink, names: set[str]) -> Iterator[SeenLink]:
 def _addresses(netlink: Netlink, index: int = 0) -> list[routes.SeenAddress]:
     try:
         found = map(routes.read_address, netlink.dump(routes.get_addresses(index)))
-        return [address for address in found if not address.link_local]
+        return list(found)
     except OSError as error:
         if error.errno != errno.ENODEV:  # the link went meanwhile
             raise
@@ -363,8 +373,11 @@ def _pairs(sights: Mapping[str, _Sight]) -> Iterator[tuple[tuple[str, str], tupl
 
 
 def _inside(netns: str, sight: _Sight, scope: Scope) -> Iterator[Object]:
-    for address in sight.addresses:
-        yield Address(netns=netns, link=sight.names[address.index], address=address.address)
+    """A link-local address is the kernel's own, unless it is asked for."""
+    for seen in sight.addresses:
+        address = Address(netns=netns, link=sight.names[seen.index], address=seen.address, routed=seen.routed)
+        if not seen.link_local or address.key in scope.keys:
+            yield address
     for way in sight.routes:
         if way.link in sight.names and way.protocol == ROUTE_PROTOCOL:
             route = routes.as_object(way, netns, sight.names[way.link])

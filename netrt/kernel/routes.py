@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, AF_UNSPEC, inet_pton
 
@@ -32,7 +33,9 @@ _ROUTE_HEADER = struct.Struct(
 _IFA = numbers(ifaddrmsg)
 _RTA = numbers(rtmsg)
 _METRIC_MTU, _METRIC_ADVMSS = (numbers(rtmsg.metrics)[name] for name in ("RTAX_MTU", "RTAX_ADVMSS"))
-_MAIN = 254  # RT_TABLE_MAIN
+_MAIN, _LOCAL = 254, 255  # RT_TABLE_MAIN, RT_TABLE_LOCAL
+_BY_KERNEL = 2  # RTPROT_KERNEL
+_LOCAL_TYPE = rt_type["local"]
 _UNICAST, _UNIVERSE, _ON_LINK = rt_type["unicast"], rt_scope["universe"], rt_scope["link"]
 _USUAL_METRIC6 = 1024  # IP6_RT_PRIO_USER: what 0 becomes
 _SHOW_MATCH = 0x2000  # RTM_F_FIB_MATCH: answer a lookup with the route itself, not with a host route made of it
@@ -40,11 +43,13 @@ _SHOW_MATCH = 0x2000  # RTM_F_FIB_MATCH: answer a lookup with the route itself, 
 
 @dataclass(frozen=True, slots=True)
 class SeenAddress:
-    """An address on the link of an index, with prefix length. `local`: link-local, the kernel's own."""
+    """An address on the link of an index, with prefix length. `link_local`: the kernel's own. `routed`: not known to lack the
+    routes that the kernel makes of it."""
 
     index: int
     address: str
     link_local: bool
+    routed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,11 @@ class SeenRoute:
     advmss: int
     scope: int
     src: str = ""
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it is one that stays as long as nobody takes it away: ours, or one that the kernel makes of an address."""
+        return self.type in (_UNICAST, _LOCAL_TYPE) and self.protocol in (ROUTE_PROTOCOL, _BY_KERNEL)
 
 
 def _family(text: str) -> int:
@@ -107,10 +117,23 @@ def _address(thing: Address, index: int) -> bytes:
 # routes
 
 
-def get_routes(*, ours: bool) -> Request:
-    """Dump all routes of all tables, or ours."""
+def get_routes(*, ours: bool = False, link: int = 0) -> Request:
+    """Dump all routes of all tables, or ours, or those that lead over one link."""
     protocol, kind = (ROUTE_PROTOCOL, _UNICAST) if ours else (0, 0)
-    return Request(RTM_GETROUTE, 0, _ROUTE_HEADER.pack(AF_UNSPEC, 0, 0, 0, 0, protocol, 0, kind, 0))
+    header = _ROUTE_HEADER.pack(AF_UNSPEC, 0, 0, 0, 0, protocol, 0, kind, 0)
+    return Request(RTM_GETROUTE, 0, header + (u32(_RTA["RTA_OIF"], link) if link else b""))
+
+
+def made_of(held: SeenAddress) -> frozenset[tuple[str, int]]:
+    """The routes (destination, table) that the kernel makes of an address on a link that is up: to itself, and to its subnet."""
+    interface = ipaddress.ip_interface(held.address)
+    alone = str(ipaddress.ip_network(interface.ip))
+    return frozenset({(alone, _LOCAL), (str(interface.network), _MAIN if str(interface.network) != alone else _LOCAL)})
+
+
+def of_kernel(ways: Iterable[SeenRoute]) -> frozenset[tuple[str, int]]:
+    """Destination and table of those among these that the kernel made."""
+    return frozenset((way.dst, way.table) for way in ways if way.protocol == _BY_KERNEL)
 
 
 def look_up(target: str) -> Request:

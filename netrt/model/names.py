@@ -98,3 +98,8 @@ def link_name(*key: str) -> str:
     """
     digest = hashlib.sha256("\0".join(key).encode()).digest()
     return "nr" + base64.b32encode(digest[:7]).decode().lower()[:10]
+
+
+def is_made_link_name(name: str) -> bool:
+    """Whether `link_name` makes such names."""
+    return re.fullmatch(r"nr[a-z2-7]{10}", name) is not None

@@ -93,6 +93,7 @@ EVERY_OP: tuple[ops.Op, ...] = (
     ops.DropRuleset(),
     ops.ChangeElements((), (PORT,)),
     ops.ForgetAddress("10.1.0.2"),
+    ops.ForgetUntranslated(frozenset({"10.1.0.2"})),
     ops.ForgetPort("tcp", "", 8080, 8080, "10.1.0.2"),
 )  # fmt: skip
 

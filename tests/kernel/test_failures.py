@@ -65,6 +65,9 @@ class Hurt(LinuxKernel):
 
 
 class Nobody:
+    def repaired(self, *_: Any) -> None:
+        pass
+
     def committed(self, *_: Any) -> None:
         pass
 

@@ -1,0 +1,146 @@
+"""Has mended what others break: soon after something was heard of it, and by a slow comparison of everything.
+
+Rule 1: the sockets are only watched here; who reads them is the engine, between two commands. After the first word of something a
+moment is waited, so that what happens together is looked at together. Rule 2: where mending is followed by something to mend, the
+moment grows, so that whoever breaks things without end costs little. Rule 3: the slow comparison asks for one small piece after
+the other, so that no command waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from netrt.api.counts import Counts
+from netrt.engine.engine import Engine
+from netrt.engine.heal import pieces
+from netrt.errors import NetrtError, Unavailable
+
+log = logging.getLogger("netrt.mending")
+
+MOMENT = 0.02
+"""Seconds from the first word until it is looked what happened. An attach is heard for a tenth of that."""
+LONGEST = 0.5
+"""Seconds to which the moment grows."""
+BETWEEN = 0.05
+"""Seconds between two pieces of the slow comparison."""
+AGAIN = 5.0
+"""Seconds from something that could not be mended to the next comparison; doubled each time."""
+
+
+class Ears(Protocol):
+    """The kernel, as far as it can be listened to: at a socket for links and what is on them, and at one for nftables; `locked`
+    says that nobody else can change our tables."""
+
+    @property
+    def ears(self) -> tuple[int, int]: ...
+
+    @property
+    def locked(self) -> bool: ...
+
+
+class Mending:
+    """On the event loop only. `every`: seconds from one slow comparison to the next, more or less."""
+
+    def __init__(self, engine: Engine, kernel: Ears, counts: Counts, *, every: float) -> None:
+        self._engine = engine
+        self._ears, self._locked = kernel.ears, kernel.locked
+        self._counts = counts
+        self._every = every
+        self._moment = MOMENT
+        self._soon = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._tasks: set[asyncio.Future[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._again = AGAIN
+
+    def begin(self) -> None:
+        """Listen."""
+        self._listen()
+        self._run(self._compare())
+
+    def close(self) -> None:
+        self._closed.set()
+        self._deaf()
+        for timer in (self._timer, self._retry):
+            if timer:
+                timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+
+    def _listen(self) -> None:
+        loop, (links, rules) = asyncio.get_running_loop(), self._ears
+        loop.add_reader(links, self._heard, self._moment)
+        # nothing keeps others from changing the rules: then every millisecond counts
+        loop.add_reader(rules, self._heard, self._moment if self._locked or self._moment > MOMENT else 0.0)
+
+    def _deaf(self) -> None:
+        for ear in self._ears:
+            asyncio.get_running_loop().remove_reader(ear)
+
+    def _heard(self, moment: float) -> None:
+        self._deaf()
+        self._timer = asyncio.get_running_loop().call_later(moment, lambda: self._run(self._mend()))
+
+    async def _mend(self) -> None:
+        try:
+            healed, lost = await asyncio.wrap_future(self._engine.mend())
+        except Unavailable:  # the daemon is stopping
+            return
+        except NetrtError as error:
+            self._failed(error)
+        else:
+            self._moment = min(2 * self._moment, LONGEST) if healed.done else MOMENT
+            self._failed(*healed.refused)
+            if lost:
+                self._soon.set()
+        if not self._closed.is_set():
+            self._listen()
+
+    async def _compare(self) -> None:
+        """Again and again, or at once where something was lost or went wrong."""
+        while not self._closed.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._soon.wait(), self._every * random.uniform(0.8, 1.2))
+            self._soon.clear()
+            before = self._counts.failed
+            await self._compare_all()
+            if self._counts.failed == before:
+                self._again = AGAIN
+
+    async def _compare_all(self) -> None:
+        for piece in pieces(self._engine.state):
+            try:
+                healed = await asyncio.wrap_future(self._engine.heal(piece))
+                self._failed(*healed.refused)
+            except Unavailable:
+                return
+            except NetrtError as error:
+                self._failed(error)
+            await self._pause(BETWEEN)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closed.wait(), seconds)
+
+    def _failed(self, *errors: NetrtError) -> None:
+        """It is tried again, but not at once, and each time later."""
+        for error in errors:
+            self._counts.failed += 1
+            log.error("what is broken cannot be mended: %s", error)
+        if errors and self._retry is None:
+            self._retry = asyncio.get_running_loop().call_later(self._again, self._try_again)
+            self._again = min(2 * self._again, self._every)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._soon.set()
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

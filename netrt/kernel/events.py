@@ -1,0 +1,174 @@
+"""What the kernel announces of links, addresses, routes, queues and forwarding, of this namespace and of all sandboxes.
+
+Theory: one socket hears the announcements of every namespace that has a number in ours (NETLINK_LISTEN_ALL_NSID), and a sandbox
+has one because the other end of its link is here. So hearing costs one socket, however many sandboxes there are. An announcement
+tells the index of a link; here is remembered which name that has, and of which link of ours it is the other end.
+
+Rule 1: nothing is asked of the kernel when something is heard, only noted where to look; the newest announcement of a link
+counts. Rule 2: what adds something (an address, a route) is no news: what is too much is found by the slow comparison.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import struct
+from collections.abc import Iterator
+
+from pyroute2.netlink import NLM_F_REPLACE
+from pyroute2.netlink.rtnl import (
+    RTM_DELADDR,
+    RTM_DELLINK,
+    RTM_DELQDISC,
+    RTM_DELROUTE,
+    RTM_DELTFILTER,
+    RTM_NEWLINK,
+    RTM_NEWNETCONF,
+    RTM_NEWROUTE,
+)
+
+from netrt.dataplane.heard import ALL, Heard
+from netrt.dataplane.objects import Link, LinkKind
+from netrt.kernel import links, routes
+from netrt.kernel.links import SeenLink
+from netrt.kernel.netlink import Netlink
+from netrt.kernel.wire import Message, attributes, messages, number
+
+_GROUPS = (1, 4, 5, 7, 9, 11, 24, 25)
+"""RTNLGRP_LINK, TC, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE, IPV4_NETCONF, IPV6_NETCONF."""
+_SOL_NETLINK, _ADD_MEMBERSHIP, _LISTEN_ALL_NSID = 270, 1, 8
+_RCVBUFFORCE = 33
+_ROOM = 1 << 23
+"""Bytes of announcements that may wait: those of some hundred attaches."""
+_HERE = -1
+"""The number of our own namespace."""
+_IFINDEX, _FORWARDING = 1, 2  # NETCONFA_IFINDEX, NETCONFA_FORWARDING
+_EVERY = -1  # NETCONFA_IFINDEX_ALL
+_AT_INDEX = struct.Struct("=i")  # behind the first four bytes of ifinfomsg, ifaddrmsg, tcmsg
+_FIRST = {RTM_NEWLINK, RTM_DELLINK}
+_TAKEN = {RTM_DELADDR, RTM_DELQDISC, RTM_DELTFILTER}
+
+Place = tuple[int, int]
+"""A link: the number of its namespace, and its index there."""
+
+
+class Events:
+    """Hears announcements from when it is made, in the namespace of the calling thread. `netlink` is a socket there."""
+
+    def __init__(self, netlink: Netlink) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        with contextlib.suppress(PermissionError):
+            self._socket.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _ROOM)
+        self._socket.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
+        self._socket.bind((0, 0))
+        for group in _GROUPS:
+            self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+        self._socket.setblocking(False)
+        self._names: dict[Place, str] = {}
+        """Of a link of the host its name; of a link in a sandbox the name of its other end, which is the host's."""
+        for message in netlink.dump(links.all_links()):
+            self._learn(links.read_link(message))
+
+    def fileno(self) -> int:
+        """What can be read when there is something to hear."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def heard(self) -> Heard:
+        """What was announced since this was asked last. Raises OSError."""
+        newest: dict[Place, Message] = {}
+        robbed: set[Place] = set()
+        changed: set[str] = set()
+        forwards: dict[tuple[int, int], bool] = {}
+        lost = False
+        try:
+            for nsid, message in self._announced():
+                if message.type in _FIRST:
+                    place = nsid, _index(message)
+                    if message.body[0] == socket.AF_UNSPEC:
+                        newest[place] = message
+                    if nsid == _HERE:  # each one: a link may have been made and renamed since
+                        changed.add(links.name_of(message))
+                elif message.type in _TAKEN:
+                    robbed.add((nsid, _index(message)))
+                elif message.type in (RTM_DELROUTE, RTM_NEWROUTE):
+                    robbed.update(_robbed_of_route(nsid, message))
+                elif nsid == _HERE and message.type == RTM_NEWNETCONF:
+                    forwards.update(_forwarding(message))
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            lost = True
+        for (nsid, _), message in newest.items():
+            if nsid == _HERE:
+                changed |= self._changed(message)
+        return Heard(
+            changed=frozenset(changed),
+            robbed=frozenset(self._names[place] for place in robbed if place in self._names),
+            inner=dict(self._inner(newest)),
+            closed=frozenset(
+                ALL if index == _EVERY else self._names.get((_HERE, index), "")
+                for (_, index), on in forwards.items()
+                if not on
+            ),
+            lost=lost,
+        )
+
+    def _announced(self) -> Iterator[tuple[int, Message]]:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                data, extra, _, _ = self._socket.recvmsg(1 << 16, 64)
+                nsid = _AT_INDEX.unpack(extra[0][2])[0] if extra else _HERE
+                for message in messages(data):
+                    yield nsid, message
+
+    def _changed(self, message: Message) -> set[str]:
+        """The names that the link of an announcement had and has."""
+        place = _HERE, _index(message)
+        had = {self._names[place]} if place in self._names else set()
+        if message.type == RTM_NEWLINK:
+            return had | {self._learn(links.read_link(message))}
+        name = self._names.pop(place, "")
+        for inner in [each for each, outer in self._names.items() if outer == name and each[0] != _HERE]:
+            del self._names[inner]
+        return had
+
+    def _learn(self, link: SeenLink) -> str:
+        self._names[_HERE, link.index] = link.name
+        if link.kind == LinkKind.VETH and link.peer_nsid >= 0:
+            self._names[link.peer_nsid, link.peer] = link.name
+        return link.name
+
+    def _inner(self, newest: dict[Place, Message]) -> Iterator[tuple[str, Link]]:
+        for place, message in newest.items():
+            if place[0] != _HERE and place in self._names and message.type == RTM_NEWLINK:
+                link = links.read_link(message)
+                kind = LinkKind.VETH
+                yield (
+                    self._names[place],
+                    Link(netns="", name=link.name, kind=kind, mac=link.mac, mtu=link.mtu, up=link.up),
+                )
+
+
+def _index(message: Message) -> int:
+    return _AT_INDEX.unpack_from(message.body, 4)[0]  # type: ignore[no-any-return]
+
+
+def _robbed_of_route(nsid: int, message: Message) -> Iterator[Place]:
+    """The link of a route that went; of one that took the place of another, for that is not announced."""
+    replacing = message.type == RTM_NEWROUTE and message.flags & NLM_F_REPLACE
+    if replacing or message.type == RTM_DELROUTE:
+        way = routes.read_route(message)
+        if way.link and (way.lasting or replacing):
+            yield nsid, way.link
+
+
+def _forwarding(message: Message) -> dict[tuple[int, int], bool]:
+    """Whether it is on now, by family and link, if that is what the message tells."""
+    held = attributes(message.body, 4)
+    if _FORWARDING not in held:
+        return {}
+    return {(message.body[0], _AT_INDEX.unpack(held[_IFINDEX])[0]): bool(number(held[_FORWARDING]))}

@@ -1,0 +1,175 @@
+"""The daemon where something that it needs is missing: a clear word, nothing changed, and on it goes when the cause is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import select
+import signal
+import socket
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from netrt.api.client import Client
+from netrt.errors import NetrtError, Unavailable
+from tests.command import Netrt
+from tests.host import Host
+from tests.namespaces import mount
+from tests.snapshot import differences, snapshot
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.root
+
+DATABASE = Path("/var/lib/netrt/netrt.db")
+LOG = Path("/run/netrt/netrtd.log")
+SOCKET = "/run/netrt/netrt.sock"
+
+
+def pid_of() -> int:
+    return int(Path("/var/lib/netrt/lock").read_text())
+
+
+def killed() -> None:
+    """End the daemon as a crash does."""
+    descriptor = os.pidfd_open(pid_of())
+    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    assert select.select([descriptor], [], [], 10)[0]
+    os.close(descriptor)
+
+
+@pytest.fixture
+def client(host: Host, netrt: Netrt) -> Iterator[Client]:
+    """Of a daemon that has a network and a container."""
+    netrt("network", "create", "lan")
+    netrt("container", "create", "--name", "web", "--network", "lan", "-p", "8080:80")
+    with Client() as made:
+        yield made
+
+
+def refused(client: Client, host: Host, words: str) -> None:
+    """An attach is refused with these words, and nothing changed."""
+    before, names = snapshot(host), [c["Names"] for c in client.containers()]
+    with pytest.raises(NetrtError, match=words) as caught:
+        client.create_container("more", networks=["lan"], ports=["9090:90"])
+    assert "\n" not in str(caught.value)
+    assert [c["Names"] for c in client.containers()] == names
+    assert not differences(before, snapshot(host))
+
+
+def test_a_full_disk(host: Host, netrt: Netrt) -> None:
+    mount("tmpfs", "/var/lib/netrt", "tmpfs", options="size=700k,mode=700")
+    netrt("network", "create", "lan")
+    ballast = Path("/var/lib/netrt/ballast")
+    with Client() as client:
+        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(4096)):
+                pass
+        last = full(client)
+        refused(client, host, "no space left")
+        ballast.unlink()
+        client.create_container("more", networks=["lan"], ports=["9090:90"])
+    killed()
+    assert {"more", *filter(None, [last])} <= set(netrt("ps", "-a").split())
+
+
+def full(client: Client) -> str:
+    """What fits into the file that is there can still be saved; fill it. Returns the name of the last container that did."""
+    for number in range(200):
+        try:
+            client.create_container(f"c{number}", networks=["none"])
+        except Unavailable:
+            return f"c{number - 1}" if number else ""
+    raise AssertionError("the disk is never full")
+
+
+def test_a_locked_database(client: Client, host: Host) -> None:
+    with closing(sqlite3.connect(DATABASE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        refused(client, host, "is locked by another process")
+        other.execute("ROLLBACK")
+    client.create_container("more", networks=["lan"], ports=["9090:90"])
+
+
+DAMAGE: dict[str, Callable[[], object]] = {
+    "cut": lambda: os.truncate(DATABASE, 0),
+    "overwritten": lambda: DATABASE.write_bytes(b"?" * 20000),
+    "gone": DATABASE.unlink,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_database_is_restored_at_the_next_start(
+    client: Client, host: Host, netrt: Netrt, damage: str
+) -> None:
+    client.create_container("last", networks=["lan"])
+    killed()
+    before = snapshot(host)
+    for end in ("-wal", "-shm"):
+        DATABASE.with_name(f"netrt.db{end}").unlink(missing_ok=True)
+    DAMAGE[damage]()
+    assert {"web", "last"} <= set(netrt("ps", "-a").split())
+    assert not differences(before, snapshot(host))
+    assert "restored from /var/lib/netrt/netrt.db.copy as of commit" in LOG.read_text()
+    assert {file.stat().st_mode & 0o777 for file in Path("/var/lib/netrt").glob("netrt.db*")} == {0o600}
+
+
+def test_a_database_damaged_under_the_daemon_is_written_anew(client: Client, netrt: Netrt) -> None:
+    with closing(sqlite3.connect(DATABASE, isolation_level=None)) as other:
+        other.execute("DROP TABLE attachment")
+    client.create_container("more", networks=["lan"])
+    assert "written anew" in LOG.read_text()
+    killed()
+    assert {"web", "more"} <= set(netrt("ps", "-a").split())
+
+
+def test_no_more_open_files(client: Client, host: Host) -> None:
+    pid = pid_of()
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    used = len(os.listdir(f"/proc/{pid}/fd"))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, hard))
+    try:
+        refused(client, host, "Too many open files")
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
+    client.create_container("more", networks=["lan"], ports=["9090:90"])
+
+
+def test_more_clients_than_open_files(client: Client, host: Host) -> None:
+    """Who cannot be served waits; who is served is served, and the daemon does not spin."""
+    pid = pid_of()
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")) + 4, hard))
+    waiting = []
+    try:
+        for _ in range(20):
+            asking = socket.socket(socket.AF_UNIX)
+            asking.connect(SOCKET)
+            waiting.append(asking)
+    finally:
+        for asking in waiting:
+            asking.close()
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+    with Client() as another:
+        assert another.containers()
+
+
+def test_clients_that_go_before_their_answer(client: Client, host: Host) -> None:
+    """What was asked is done or not, and never half: the daemon lists just what the kernel holds."""
+    body = b'{"HostConfig": {"NetworkMode": "lan"}}'
+    for number in range(30):
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(SOCKET)
+            head = f"POST /containers/create?name=gone{number} HTTP/1.1\r\nHost: netrt\r\nContent-Type: application/json\r\n"
+            asking.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body[: len(body) - number % 3])
+
+    def settled() -> bool:
+        links = [name for name in os.listdir("/sys/class/net") if Path("/sys/class/net", name, "brport").exists()]
+        return len(links) == len(client.containers({"network": ["lan"]}))
+
+    wait_until(settled, 20, "as many links as containers")
+    client.create_container("more", networks=["lan"])
