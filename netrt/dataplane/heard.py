@@ -13,12 +13,14 @@ ALL = "*"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """Names are those of links of the host. `changed`: links that came, went or changed. `robbed`: links from which, or from the
+    """Names are those of links of the host. `changed`: links that came, went or changed, nobody said to what. `outer`: others as
+    they are now. `robbed`: links from which, or from the
     sandbox behind which, an address, a route, a queue or a filter was taken. `inner`: the ends in sandboxes of links, as they are
     now. `closed`: links that do not forward any more, ALL for the host itself. `rules`: somebody else changed our tables, or may
     have. `foreign`: somebody changed other tables. `lost`: there was more than could be heard."""
 
     changed: frozenset[str] = frozenset()
+    outer: Mapping[str, Link] = field(default_factory=dict)
     robbed: frozenset[str] = frozenset()
     inner: Mapping[str, Link] = field(default_factory=dict)
     closed: frozenset[str] = frozenset()

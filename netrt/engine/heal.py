@@ -101,15 +101,16 @@ def pieces(state: State) -> Iterator[Piece]:
 def concerned(kernel: Kernel, state: State, heard: Heard) -> Piece:
     """Where something may be wrong, because of what was heard and after a glance at the links."""
     bridges = _bridges(state)
-    names = heard.changed | heard.inner.keys() | heard.robbed
+    names = heard.changed | heard.outer.keys() | heard.inner.keys() | heard.robbed
     about = _about(state, bridges, names)
     wrong = set(heard.robbed)
     if about != _NOTHING:
         wanted = compile_host(state, kernel.facts(), about)
         links = {link.name: link for link in wanted.all(Link) if link.netns == HOST}
         keys = frozenset(links[name].key for name in heard.changed if name in links)
-        seen = kernel.observe(Scope(keys=keys, links=frozenset(), sandboxes=frozenset()))
+        seen = kernel.observe(Scope(keys=keys, links=frozenset(), sandboxes=frozenset())) if keys else HostState()
         wrong |= {name for name in heard.changed if not _stands(seen.get(Link, "link", HOST, name), links.get(name))}
+        wrong |= {name for name, outer in heard.outer.items() if not _stands(outer, links.get(name))}
         wrong |= {name for name, inner in heard.inner.items() if not _inside(inner, links.get(name), wanted)}
     found = _about(state, bridges, wrong)
     closed = ALL in heard.closed  # then our rules may have to keep the host from being a router (facts.raised)

@@ -11,6 +11,7 @@ counts. Rule 2: what adds something (an address, a route) is no news: what is to
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import socket
 import struct
@@ -23,13 +24,14 @@ from pyroute2.netlink.rtnl import (
     RTM_DELQDISC,
     RTM_DELROUTE,
     RTM_DELTFILTER,
+    RTM_NEWADDR,
     RTM_NEWLINK,
     RTM_NEWNETCONF,
     RTM_NEWROUTE,
 )
 
 from netrt.dataplane.heard import ALL, Heard
-from netrt.dataplane.objects import Link, LinkKind
+from netrt.dataplane.objects import HOST, Link, LinkKind
 from netrt.kernel import links, routes
 from netrt.kernel.links import SeenLink
 from netrt.kernel.netlink import Netlink
@@ -49,6 +51,32 @@ _AT_INDEX = struct.Struct("=i")  # behind the first four bytes of ifinfomsg, ifa
 _FIRST = {RTM_NEWLINK, RTM_DELLINK}
 _TAKEN = {RTM_DELADDR, RTM_DELQDISC, RTM_DELTFILTER}
 
+
+def _filter() -> bytes:
+    """A program of the socket (classic BPF, linux/filter.h) that lets nothing through that only adds: addresses, and routes that
+    take nobody's place. That is half of what an attach announces. It reads the type and the flags of struct nlmsghdr."""
+
+    def halfword(value: int) -> int:
+        return int.from_bytes(struct.pack("=H", value), "big")  # as BPF reads it
+
+    return b"".join(
+        struct.pack("=HBBI", *step)
+        for step in (
+            (0x28, 0, 0, 4),  # load the type
+            (0x15, 3, 0, halfword(RTM_NEWADDR)),
+            (0x15, 0, 3, halfword(RTM_NEWROUTE)),
+            (0x28, 0, 0, 6),  # load the flags
+            (0x45, 1, 0, halfword(NLM_F_REPLACE)),
+            (0x06, 0, 0, 0),  # drop
+            (0x06, 0, 0, 0xFFFFFFFF),  # pass
+        )
+    )
+
+
+_FILTER = ctypes.create_string_buffer(_filter(), len(_filter()))
+_FILTER_AT = ctypes.addressof(_FILTER)
+_ATTACH_FILTER = 26  # SO_ATTACH_FILTER
+
 Place = tuple[int, int]
 """A link: the number of its namespace, and its index there."""
 
@@ -61,14 +89,16 @@ class Events:
         with contextlib.suppress(PermissionError):
             self._socket.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _ROOM)
         self._socket.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HP", len(_FILTER) // 8, _FILTER_AT))
         self._socket.bind((0, 0))
         for group in _GROUPS:
             self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
         self._socket.setblocking(False)
         self._names: dict[Place, str] = {}
         """Of a link of the host its name; of a link in a sandbox the name of its other end, which is the host's."""
-        for message in netlink.dump(links.all_links()):
-            self._learn(links.read_link(message))
+        self._netlink = netlink
+        self._buffer = bytearray(1 << 16)
+        self._learn_all()
 
     def fileno(self) -> int:
         """What can be read when there is something to hear."""
@@ -80,6 +110,7 @@ class Events:
     def heard(self) -> Heard:
         """What was announced since this was asked last. Raises OSError."""
         newest: dict[Place, Message] = {}
+        partly: set[Place] = set()
         robbed: set[Place] = set()
         changed: set[str] = set()
         forwards: dict[tuple[int, int], bool] = {}
@@ -90,6 +121,9 @@ class Events:
                     place = nsid, _index(message)
                     if message.body[0] == socket.AF_UNSPEC:
                         newest[place] = message
+                        partly.discard(place)
+                    else:  # about a port of a bridge as such: tells less
+                        partly.add(place)
                     if nsid == _HERE:  # each one: a link may have been made and renamed since
                         changed.add(links.name_of(message))
                 elif message.type in _TAKEN:
@@ -102,11 +136,14 @@ class Events:
             if error.errno != errno.ENOBUFS:
                 raise
             lost = True
+            self._learn_all()
         for (nsid, _), message in newest.items():
             if nsid == _HERE:
                 changed |= self._changed(message)
+        outer = dict(self._outer(newest, partly))
         return Heard(
-            changed=frozenset(changed),
+            changed=frozenset(changed - outer.keys()),
+            outer=outer,
             robbed=frozenset(self._names[place] for place in robbed if place in self._names),
             inner=dict(self._inner(newest)),
             closed=frozenset(
@@ -120,9 +157,9 @@ class Events:
     def _announced(self) -> Iterator[tuple[int, Message]]:
         with contextlib.suppress(BlockingIOError):
             while True:
-                data, extra, _, _ = self._socket.recvmsg(1 << 16, 64)
+                size, extra, _, _ = self._socket.recvmsg_into([self._buffer], 64)
                 nsid = _AT_INDEX.unpack(extra[0][2])[0] if extra else _HERE
-                for message in messages(data):
+                for message in messages(bytes(memoryview(self._buffer)[:size])):
                     yield nsid, message
 
     def _changed(self, message: Message) -> set[str]:
@@ -136,11 +173,37 @@ class Events:
             del self._names[inner]
         return had
 
+    def _learn_all(self) -> None:
+        self._names.clear()
+        for message in self._netlink.dump(links.all_links()):
+            self._learn(links.read_link(message))
+
     def _learn(self, link: SeenLink) -> str:
         self._names[_HERE, link.index] = link.name
         if link.kind == LinkKind.VETH and link.peer_nsid >= 0:
             self._names[link.peer_nsid, link.peer] = link.name
         return link.name
+
+    def _outer(self, newest: dict[Place, Message], partly: set[Place]) -> Iterator[tuple[str, Link]]:
+        for place, message in newest.items():
+            if place[0] == _HERE and message.type == RTM_NEWLINK and place not in partly:
+                link = links.read_link(message)
+                if link.kind in (LinkKind.BRIDGE, LinkKind.VETH):
+                    yield (
+                        link.name,
+                        Link(
+                            netns=HOST,
+                            name=link.name,
+                            kind=LinkKind(link.kind),
+                            mac=link.mac if link.kind == LinkKind.BRIDGE else "",
+                            mtu=link.mtu,
+                            up=link.up,
+                            alias=link.alias,
+                            master=self._names.get((_HERE, link.master), "") if link.master else "",
+                            isolated=link.isolated,
+                            hairpin=link.hairpin,
+                        ),
+                    )
 
     def _inner(self, newest: dict[Place, Message]) -> Iterator[tuple[str, Link]]:
         for place, message in newest.items():

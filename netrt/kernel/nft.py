@@ -121,7 +121,7 @@ class Nft:
 
     def disturbed(self) -> bool:
         """Whether somebody else changed our tables since they were looked at last, or may have. Raises OSError."""
-        if not self._current():
+        if self._journal.others_did():
             self._held = None
         return self._held is None
 

@@ -69,6 +69,10 @@ class Journal:
             changed, self._heard = True, upto  # what was not heard by now never will be
         return changed
 
+    def others_did(self) -> bool:
+        """Whether anybody else changed a table of ours, or may have, as far as was heard since this or the above was asked."""
+        return self._drain()
+
     def others_changed_others(self) -> bool:
         """Whether tables that are not ours were changed, as far as was heard since this was asked last."""
         foreign, self._foreign = self._foreign, False
