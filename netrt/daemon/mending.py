@@ -21,8 +21,8 @@ from netrt.errors import NetrtError, Unavailable
 
 log = logging.getLogger("netrt.mending")
 
-MOMENT = 0.02
-"""Seconds from the first word until it is looked what happened. An attach is heard for a tenth of that."""
+MOMENT = 0.05
+"""Seconds from the first word until it is looked what happened, and from that until it is listened again."""
 LONGEST = 0.5
 """Seconds to which the moment grows."""
 BETWEEN = 0.05
@@ -75,8 +75,18 @@ class Mending:
     def _listen(self) -> None:
         loop, (links, rules) = asyncio.get_running_loop(), self._ears
         loop.add_reader(links, self._heard, self._moment)
-        # nothing keeps others from changing the rules: then every millisecond counts
-        loop.add_reader(rules, self._heard, self._moment if self._locked or self._moment > MOMENT else 0.0)
+        loop.add_reader(rules, self._heard, self._moment if self._locked else self._at_once())
+
+    def _at_once(self) -> float:
+        """Where nothing keeps others from changing the rules every millisecond counts, unless they do it again and again."""
+        return 0.0 if self._moment == MOMENT else self._moment
+
+    def _listen_soon(self) -> None:
+        """Not just now, for while there is much to do, each time would find little; but to rules that others can change."""
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._moment, self._listen)
+        if not self._locked:
+            loop.add_reader(self._ears[1], self._heard, self._at_once())
 
     def _deaf(self) -> None:
         for ear in self._ears:
@@ -84,6 +94,8 @@ class Mending:
 
     def _heard(self, moment: float) -> None:
         self._deaf()
+        if self._timer:
+            self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(moment, lambda: self._run(self._mend()))
 
     async def _mend(self) -> None:
@@ -99,7 +111,7 @@ class Mending:
             if lost:
                 self._soon.set()
         if not self._closed.is_set():
-            self._listen()
+            self._listen_soon()
 
     async def _compare(self) -> None:
         """Again and again, or at once where something was lost or went wrong."""
