@@ -19,7 +19,7 @@ def routes_of(netlink: Netlink, request: Request) -> list[routes.SeenRoute]:
 def routed(
     netlink: Netlink, found: Sequence[SeenLink], addresses: Sequence[routes.SeenAddress]
 ) -> list[routes.SeenAddress]:
-    """The addresses, with the mark on those that lack routes of the kernel's own. A link that is down has none. Raises OSError."""
+    """The addresses, with the mark on those that lack routes of the kernel's own. A link that is down has none."""
     up = {link.index for link in found if link.up}
     there = {
         index: routes.of_kernel(routes_of(netlink, routes.get_routes(link=index)))
