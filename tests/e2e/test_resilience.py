@@ -128,6 +128,7 @@ def test_a_database_damaged_under_the_daemon_is_written_anew(client: Client, net
 
 
 def test_no_more_open_files(client: Client, host: Host) -> None:
+    assert client.containers()  # it is connected from now on; who is not waits until there is a file for it
     pid = pid_of()
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     used = len(os.listdir(f"/proc/{pid}/fd"))

@@ -23,7 +23,8 @@ from netrt.dataplane.scope import Scope
 from netrt.errors import KernelRefused
 from netrt.kernel.kernel import LinuxKernel
 from netrt.paths import Paths
-from tests.contract.test_kernel import BRIDGE, GATEWAYS, NETWORK, ONE, TWO, Box, change, up
+from tests.contract.boxes import BRIDGE, GATEWAYS, NETWORK, Box, change, up
+from tests.contract.test_kernel import ONE, TWO
 from tests.host import Host
 from tests.waiting import wait_until
 
