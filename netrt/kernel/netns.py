@@ -20,7 +20,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from netrt.dataplane.objects import PIN_DIRECTORY, PIN_PREFIX
 from netrt.errors import Invalid
+from netrt.kernel.path import filesystem, open_path
 
 T = TypeVar("T")
 
@@ -29,6 +31,7 @@ _NSFS_MAGIC = 0x6E736673
 _NS_GET_NSTYPE = 0xB703
 _MS_BIND, _MS_REC, _MS_SHARED, _MNT_DETACH, _NOFOLLOW = 0x1000, 0x4000, 0x100000, 2, 8
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
+_OWN_PINS = f"{PIN_DIRECTORY}/{PIN_PREFIX}"
 _OWN = "/proc/thread-self/ns/net"
 _HOST = "/proc/self/ns/net"  # that of the main thread, which never moves
 
@@ -58,7 +61,9 @@ def opened(path: str) -> Iterator[int]:
 def open_namespace(path: str) -> int:
     """As `opened`; the caller closes it."""
     try:
-        bare = os.open(path, os.O_PATH | os.O_CLOEXEC)  # opens a device or FIFO without waking it
+        # O_PATH opens a device or FIFO without waking it
+        own = path.startswith(_OWN_PINS)
+        bare = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC) if own else open_path(path)
     except (OSError, ValueError) as error:
         raise Invalid(f"no network namespace at {path[:200]!r}: {_reason(error)}") from None
     try:
@@ -87,9 +92,7 @@ def _refused(descriptor: int) -> str:
 
 
 def _is_nsfs(descriptor: int) -> bool:
-    answer = ctypes.create_string_buffer(256)  # struct statfs; f_type, a long, comes first
-    _checked(_libc.fstatfs(descriptor, answer), "fstatfs")
-    return ctypes.c_long.from_buffer(answer).value == _NSFS_MAGIC
+    return filesystem(descriptor) == _NSFS_MAGIC
 
 
 def _kind(descriptor: int) -> str:
@@ -106,7 +109,7 @@ def _kind(descriptor: int) -> str:
 
 
 def _reason(error: OSError | ValueError) -> str:
-    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
 def identify(path: str) -> int:

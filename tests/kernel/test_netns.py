@@ -137,6 +137,24 @@ def test_identify_refuses(host: Host, make: object) -> None:
     assert "\n" not in str(refusal.value)
 
 
+def test_identify_follows_no_link_of_others(host: Host) -> None:
+    """Nor one that others could have put there; root's own are followed, as /var/run has always been one."""
+    target = host.namespace("target")
+    inode = os.stat(target).st_ino
+    for name, uid, mode in (("theirs", 1000, 0o755), ("roots", 0, 0o777)):
+        Path(f"/run/{name}").mkdir()
+        os.symlink(target, f"/run/{name}/link")
+        os.symlink("/run/netns", f"/run/{name}/directory")
+        for link in ("link", "directory"):
+            os.chown(f"/run/{name}/{link}", uid, uid, follow_symlinks=False)
+        os.chmod(f"/run/{name}", mode)
+        for path in (f"/run/{name}/link", f"/run/{name}/directory/target"):
+            with pytest.raises(Invalid, match=r"a link of user 1000 is not followed|Too many levels"):
+                netns.identify(path)
+    os.chmod("/run/roots", 0o755)
+    assert netns.identify("/run/roots/link") == netns.identify("/run/roots/directory/target") == inode
+
+
 def test_identify_follows_what_people_use(host: Host) -> None:
     path = host.namespace("theirs")
     child = host.spawn("nsenter", f"--net={path}", "sleep", "60")
