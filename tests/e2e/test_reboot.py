@@ -1,4 +1,4 @@
-"""The host rebooted: another boot, an empty kernel, the database kept. Leases of the dead do not come back, everything else does."""
+"""The host rebooted: another boot, an empty kernel, the database kept. Leases of the dead do not come back, all else does."""
 
 from __future__ import annotations
 
