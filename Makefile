@@ -49,6 +49,9 @@ sweep: setup ## kill the daemon before and after each operation and save of ever
 	$(bin)/python -m tests.crash
 	NETRT_SWEEP=1 $(pytest) -q tests/e2e/test_cni_crash.py
 
+soak: setup ## 5,000 attaches and detaches, and what they leave behind: files, threads, memory, tracking, database (root)
+	$(bin)/python -m tests.soak
+
 bench: setup ## what an attach costs, as a ratio to the kernel's own share (root)
 	$(bin)/python -m tests.bench
 
