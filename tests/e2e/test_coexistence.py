@@ -1,5 +1,5 @@
 """Beside Docker's, libvirt's and CNI's rules, made as they make them: who reaches whom among theirs is the same before netrt,
-while it is at work, and when all of it is gone; and their rules are not touched. (dockerd and libvirtd themselves do not run here.)"""
+while it is at work, and when all of it is gone; and their rules are not touched. (No dockerd and no libvirtd run here.)"""
 
 from __future__ import annotations
 
