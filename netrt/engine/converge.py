@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netrt.compile.host import compile_host, widened
+from netrt.dataplane import ops
 from netrt.dataplane.diff import plan
 from netrt.dataplane.difference import told
 from netrt.dataplane.facts import HostFacts
@@ -54,7 +55,31 @@ def planned(kernel: Kernel, change: Change) -> tuple[Op, ...]:
     if _other_skeleton(seen, wanted):
         return _whole_plan(kernel, change.after, change.facts)
     with span("plan"):
-        return (*plan(seen, wanted), *forgotten(had, wanted))
+        return (*_concerned(plan(seen, wanted), had, wanted), *forgotten(had, wanted))
+
+
+def _concerned(todo: tuple[Op, ...], had: HostState, wanted: HostState) -> tuple[Op, ...]:
+    """Without routes that a change does not concern, on links that it leaves as they are: in its sandbox a container may have put
+    another one in the place of ours, which is not to stand in the way of anything else."""
+    moved: set[tuple[str, str]] = set()
+    for op in todo:
+        match op:
+            case ops.AddVeth(host, inner):
+                moved |= {(host.netns, host.name), (inner.netns, inner.name)}
+            case ops.AddStacked(link) | ops.AddBridge(link):
+                moved.add((link.netns, link.name))
+            case ops.SetLink() if op.up:
+                moved.add((op.netns, op.name))
+            case ops.AddAddress(address) | ops.DelAddress(address):
+                moved.add((address.netns, address.link))
+
+    def concerned(op: Op) -> bool:
+        if not isinstance(op, ops.SetRoute):
+            return True
+        route = op.route
+        return had.objects.get(route.key) != route or (route.netns, route.link) in moved
+
+    return tuple(op for op in todo if concerned(op))
 
 
 def converge(kernel: Kernel, change: Change) -> tuple[Op, ...]:

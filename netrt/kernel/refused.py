@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from ipaddress import ip_interface
 
 from netrt.dataplane import ops
 from netrt.errors import KernelRefused
@@ -66,7 +67,10 @@ _LATER = frozenset({errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.ENOBUFS, errno
 
 
 def harmless(op: ops.Op, number: int) -> bool:
-    """Whether this refusal only says that there is nothing left to do."""
+    """Whether this refusal only says that there is nothing left to do: it is gone already, or the kernel has given a link the
+    link-local address meanwhile that it was about to get."""
+    if isinstance(op, ops.AddAddress) and number == errno.EEXIST:
+        return ip_interface(op.address.address).is_link_local
     return number in _ALREADY_GONE.get(type(op), ())
 
 

@@ -55,7 +55,8 @@ def stray(host: Host) -> None:
 
 def test_diff_names_each_thing_that_differs(others: Host) -> None:
     assert found(others, "diff", 0) == {"Lacking": [], "Stray": []}
-    in_the_way = "link del eth0\nlink add eth0 type bridge\n"  # so that it cannot be mended
+    # so that it cannot be mended, and all at once
+    in_the_way = "link add way type bridge\nlink set eth0 down\nlink set eth0 name old\nlink set way name eth0\n"
     others.run("ip", "-n", "netrt-web", "-batch", "-", input=in_the_way)
     stray(others)
     done = others.run(PROGRAM, "diff", check=False)

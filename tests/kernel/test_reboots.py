@@ -29,7 +29,7 @@ class Nobody:
     def committed(self, *_: Any) -> None:
         pass
 
-    leaving = again = committed
+    leaving = arriving = again = repaired = committed
 
 
 def interfaces(host: Host) -> list[tuple[str, str, list[str]]]:
