@@ -20,6 +20,7 @@ TARGETS = (
     "e2e",
     "e2e-runtimes",
     "fuzz",
+    "soak",
     "sweep",
     "bench",
     "bench-peers",
