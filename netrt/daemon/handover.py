@@ -29,19 +29,19 @@ log = logging.getLogger("netrt.names")
 
 
 class Handover:
-    """Used from the engine's thread. `begin` brings netrt-dns back, or waits for who does, and raises Unavailable where it does
-    not come; `resolving` tells what names depend on beside the State, as it is now; `serves` is told the process that serves,
-    each time that it is another one."""
+    """Used from the engine's thread. `bring_back` brings netrt-dns back, or waits for who does, and raises Unavailable where it
+    does not come; `resolving` tells what names depend on beside the State, as it is now; `serves` is told the process that
+    serves, each time that it is another one."""
 
     def __init__(
         self,
         resolver: Resolver,
-        begin: Callable[[], object],
+        bring_back: Callable[[], object],
         resolving: Callable[[], Resolving],
         serves: Callable[[int], object] = lambda _: None,
     ) -> None:
         self._resolver = resolver
-        self._begin = begin
+        self._bring_back = bring_back
         self._resolving = resolving
         self._serves = serves
         self._known = Resolving()
@@ -140,7 +140,7 @@ class Handover:
             if time.monotonic() < self._later:
                 raise
         self._later = time.monotonic() + PAUSE
-        self._begin()
+        self._bring_back()
         taken = self._taken()
         self._later = 0.0
         return taken

@@ -103,7 +103,7 @@ async def running(paths: Paths, config: Config, *, resolver_unit: str = "") -> A
     lookout = Lookout(asyncio.get_running_loop())
     handover = Handover(
         Resolver(paths.resolver_socket),
-        begin=lambda: begin_resolver(paths, resolver_unit),
+        bring_back=lambda: begin_resolver(paths, resolver_unit),
         resolving=lambda: resolving(config),
         serves=lookout.serves,
     )
