@@ -4,6 +4,7 @@ group = "netrt"                 # members may use the socket
 log_level = "info"              # debug, info, warning, error
 publish_address = "127.0.0.1"   # host address of published ports that name none; without it all addresses
 lock_rules = true               # nobody but netrtd can change its nftables tables (Linux 6.9 and later)
+mending = true                  # put right by itself what others change; a start does so in any case
 compare_every = 300             # seconds between two slow comparisons of everything, 1 to 86400
 ula = "fd12:3456:789a::/48"     # where IPv6 networks are cut from; without it a random one, made once
 pools = [                       # where networks are cut from; without it the private ranges, in /24
@@ -51,6 +52,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     publish_address: str = ""
     lock_rules: bool = True
+    mending: bool = True
     compare_every: int = 300
     ula: str = ""
     pools: tuple[PoolEntry, ...] = ()

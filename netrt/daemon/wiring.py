@@ -129,7 +129,8 @@ async def running(paths: Paths, config: Config, *, resolver_unit: str = "") -> A
     hub.watch(checks.committed)
     checks.committed(State(), engine.state)
     mending = Mending(engine, kernel, counts, every=config.compare_every)
-    mending.begin()
+    if config.mending:
+        mending.begin()
     try:
         yield api
     finally:

@@ -262,6 +262,7 @@ def test_a_limit_is_the_containers_own(cni: Cni, one: Container, two: Container,
 def test_check_sees_that_a_limit_is_gone(
     cni: Cni, one: Container, host: Host, netrt: Netrt, vandalism: str, words: str
 ) -> None:
+    cni.left_broken()
     made = cni.add(network(bridge(), BANDWIDTH), one, bandwidth={"ingressRate": RATE, "egressRate": RATE})
     names = {"pair": made.result["interfaces"][1]["name"], "ifb": made.result["interfaces"][3]["name"]}
     host.run(*vandalism.format(**names).split())
@@ -309,6 +310,7 @@ def test_tuning(cni: Cni, one: Container, host: Host) -> None:
 )
 def test_check_sees_each_setting(cni: Cni, one: Container, host: Host, vandalism: str, words: str) -> None:
     tuning = {"type": "netrt-tuning", "sysctl": {"net.core.somaxconn": "500"}, "promisc": True, "txQLen": 77}
+    cni.left_broken()
     made = cni.add(network(bridge(), tuning), one)
     host.run(*vandalism.split())
     assert words in made.complaint()

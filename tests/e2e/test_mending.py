@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from netrt.api.client import Client
-from tests.command import Box, Netrt
+from tests.command import PROGRAM, Box, Netrt
 from tests.e2e.vandals import figure, repairs
 from tests.host import Host
 from tests.traffic import seen
@@ -37,6 +37,18 @@ def test_what_nobody_tells_of_is_found_by_the_slow_comparison(host: Host, netrt:
     with Client() as client:
         assert repairs(client)["sysctl"] >= 1
         assert figure(client, "netrt_comparisons_total") == 0, "nothing of this was heard of"
+
+
+def test_mending_can_be_left_to_the_next_start(host: Host, netrt: Netrt) -> None:
+    """So that somebody can try things by hand."""
+    Path("/etc/netrt/netrt.toml").write_text("mending = false\ncompare_every = 1\n")
+    web, _ = furnished(netrt)
+    host.run("ip", "-n", Path(web.path).name, "route", "flush", "table", "main")
+    for _ in range(20):
+        assert host.run(PROGRAM, "diff", check=False).returncode == 3
+    netrt("daemon", "stop")
+    netrt("ps")
+    assert host.run(PROGRAM, "diff", check=False).returncode == 0
 
 
 def test_a_container_that_refuses_keeps_nobody_else_from_being_mended(host: Host, netrt: Netrt) -> None:

@@ -162,7 +162,7 @@ def refused(*options: str) -> str:
 
 
 @pytest.mark.parametrize(("text", "words"), [
-    ('colour = "red"', "unknown key 'colour' (known: group, log_level, publish_address, lock_rules, compare_every, "),
+    ('colour = "red"', "unknown key 'colour' (known: group, log_level, publish_address, lock_rules, mending, compare_every, "),
     ("pools = [{ cidr = '10.0.0.0/8', length = 24 }]", "unknown key 'length' in pools[0] (known: cidr, size)"),
     ("[dns]\ntime = 5", "unknown key 'time' in dns (known: ttl)"),
     ("[dns]\nttl = -1", "dns.ttl -1 is out of range (0 to 86400 seconds)"),
