@@ -113,7 +113,7 @@ class Cni:
 
     def left_broken(self) -> None:
         """Before the first ADD: what somebody breaks stays so, for CHECK to find; the daemon would mend it meanwhile."""
-        Path("/etc/netrt/netrt.toml").write_text("mending = false\n")
+        Path("/etc/netrt/netrt.toml").write_text("mending = false\nlock_rules = false\n")
 
     def container(self, name: str) -> Container:
         return Container(self.host, name)

@@ -277,3 +277,34 @@ def test_each_version(cni: Cni, one: Container, version: str) -> None:
     if version >= "0.4.0":
         made.check()
     made.delete()
+
+
+@pytest.mark.parametrize(
+    ("vandalism", "words"),
+    [
+        ("ip -n c1 addr del 10.22.0.2/16 dev eth0", "address 10.22.0.2/16 of eth0"),
+        ("ip -n c1 route del default", "route 0.0.0.0/0 by eth0"),
+        ("ip -n c1 link set eth0 address 02:00:00:00:00:99", "02:00:00:00:00:99"),
+        ("ip -n c1 link set eth0 down", "eth0"),
+        ("ip link set {pair} nomaster", "{pair}"),
+        ("ip link set {pair} down", "{pair}"),
+        ("ip link del {pair}", "{pair}"),
+        ("ip addr del 10.22.0.1/16 dev cni0", "address 10.22.0.1/16 of cni0"),
+        ("ip link del cni0", "cni0"),
+        ("nft delete element inet netrt ports4 {{ tcp . 8080 }}", "8080"),
+        ("nft flush chain inet netrt forward", "table netrt has other rules"),
+        ("nft delete table inet netrt", "netrt"),
+    ],
+)
+def test_check_says_what_somebody_took_away(
+    cni: Cni, one: Container, two: Container, host: Host, vandalism: str, words: str
+) -> None:
+    cni.left_broken()
+    lan = network(bridge(), PORTMAP)
+    made, other = cni.add(lan, one, portMappings=[port(8080, 80)]), cni.add(lan, two)
+    names = {"pair": made.result["interfaces"][1]["name"]}
+    made.check()
+    host.run(*vandalism.format(**names).split())
+    assert words.format(**names) in made.complaint()
+    if "{pair}" in vandalism or "c1" in vandalism:
+        other.check()
