@@ -97,7 +97,7 @@ def _check_other(other: Network, wanted: Network, options: ParentOptions) -> Non
 def check_room(state: State, joined: Network) -> None:
     """Raises InUse for a second container on a passthru network."""
     options = parent_options(joined)
-    on = state.of_network.get(joined.id, frozenset())
+    on = state.of_network.get(joined.id)
     if options.flavour == MacvlanMode.PASSTHRU and on:
         holder = state.containers[next(iter(on))[0]].name
         raise InUse(f"network {joined.name} is passthru and takes one container, which is {holder}")

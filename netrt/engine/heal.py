@@ -197,7 +197,7 @@ def _ruleset(host: HostState) -> HostState:
 
 def _strays(kernel: Kernel, state: State) -> tuple[Op, ...]:
     """Links of the host that bear our mark and belong to nothing."""
-    unknown = kernel.marked() - state.links.keys() - _bridges(state).keys()
+    unknown = kernel.marked() - set(state.links) - _bridges(state).keys()
     if unknown:  # links through which goes what is limited, perhaps
         unknown -= {link.name for link in compile_host(state, kernel.facts()).all(Link) if link.netns == HOST}
     todo = tuple(ops.DelLink(HOST, name) for name in sorted(unknown))

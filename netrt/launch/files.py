@@ -148,7 +148,7 @@ def affected(before: State, after: State) -> frozenset[str]:
     _, put = difference(before.containers, after.containers)
     gone, attached = difference(before.attachments, after.attachments)
     ids = {key for key, _ in put} | {key[0] for key in gone} | {key[0] for key, _ in attached}
-    ids |= {c.id for c in after.containers.values() if c.shares in ids}
+    ids |= {member for owner in ids for member in after.sharing.get(owner, ())}
     return frozenset(ids & after.containers.keys())
 
 

@@ -19,7 +19,7 @@ HOST_FILE = "/etc/resolv.conf"
 SYSTEMD_FILE = "/run/systemd/resolve/resolv.conf"
 STUB = ("127.0.0.53", "127.0.0.54")
 
-_DOMAIN = re.compile(r"\.|[a-zA-Z0-9_]([a-zA-Z0-9_.-]{0,251}[a-zA-Z0-9_.])?\Z")
+_DOMAIN = re.compile(r"(\.|[a-zA-Z0-9_]([a-zA-Z0-9_.-]{0,251}[a-zA-Z0-9_.])?)\Z")
 _OPTION = re.compile(r"[a-z0-9-]{1,32}(:[0-9]{1,5})?\Z")
 
 

@@ -1,20 +1,28 @@
 """Everything that people asked for, as one value.
 
 Rule 1: a State is never changed; `with_…` and `without_…` give a new one. Rule 2: the indexes below are derived from the four
-tables and kept in step by these edits alone; `check_invariants` says what must hold between them. Rule 3: an edit costs a copy
-of the dictionaries that it touches (5 ns an entry), never a pass over the entries in Python; only removing a network makes one.
+tables and kept in step by these edits alone; `check_invariants` says what must hold between them. Rule 3: an edit costs the
+same whatever is in it, for tables and indexes share with those before what it does not touch; only changing a network, and
+removing one, look at all of its entries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from immutables import Map
 
 from netrt.model.address import family, host_of
 from netrt.model.container import HOST_SANDBOX, Attachment, Container, Released, Sandbox
 from netrt.model.ledger import EverUsed, Ledger, ledger_of
 from netrt.model.network import Network
 from netrt.model.port import PortMapping
+from netrt.model.table import Table
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 PORT_BUCKET = 16
 """Published ports are indexed by (protocol, host port // PORT_BUCKET)."""
@@ -47,54 +55,80 @@ def _inode(sandbox: Sandbox) -> str:
     return f"inode {sandbox.inode}"
 
 
+def _without(index: Map[K, V], *keys: K) -> Map[K, V]:
+    for key in keys:
+        index = index.delete(key) if key in index else index
+    return index
+
+
+def _put(index: Map[K, V], key: K, value: V) -> Map[K, V]:
+    """What is empty is left out."""
+    return index.set(key, value) if value else index.delete(key)
+
+
+def _leaving(sharing: Map[str, tuple[str, ...]], container: Container) -> Map[str, tuple[str, ...]]:
+    """Who shares a sandbox, without this one."""
+    if not container.shares:
+        return sharing
+    return _put(sharing, container.shares, tuple(m for m in sharing[container.shares] if m != container.id))
+
+
+NOBODY: Map[AttachmentKey, None] = Map()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """Networks by id, containers by id, attachments by key, released addresses by (network id, address), the longest ago first.
 
     `order` is the number that the next ordered event gets. The other fields are indexes: `addresses` and `macs` by network id
-    and address, `ledgers` by network id and family, `sandboxes` by path and, where adopted, by inode.
+    and address, `ledgers` by network id and family, `sandboxes` by path and, where adopted, by inode; `sharing` says who shares
+    the sandbox of a container.
     """
 
-    networks: Mapping[str, Network] = field(default_factory=dict)
-    containers: Mapping[str, Container] = field(default_factory=dict)
-    attachments: Mapping[AttachmentKey, Attachment] = field(default_factory=dict)
-    released: Mapping[tuple[str, str], Released] = field(default_factory=dict)
+    networks: Table[str, Network] = field(default_factory=Table)
+    containers: Table[str, Container] = field(default_factory=Table)
+    attachments: Table[AttachmentKey, Attachment] = field(default_factory=Table)
+    released: Table[tuple[str, str], Released] = field(default_factory=Table)
     order: int = 1
 
-    network_names: Mapping[str, str] = field(default_factory=dict)
-    container_names: Mapping[str, str] = field(default_factory=dict)
-    addresses: Mapping[tuple[str, str], AttachmentKey] = field(default_factory=dict)
-    of_container: Mapping[str, tuple[AttachmentKey, ...]] = field(default_factory=dict)
-    of_network: Mapping[str, frozenset[AttachmentKey]] = field(default_factory=dict)
-    ports: Mapping[tuple[str, int], tuple[PortHolder, ...]] = field(default_factory=dict)
-    links: Mapping[str, AttachmentKey] = field(default_factory=dict)
-    macs: Mapping[tuple[str, str], AttachmentKey] = field(default_factory=dict)
-    sandboxes: Mapping[str, str] = field(default_factory=dict)
-    ledgers: Mapping[LedgerKey, Ledger] = field(default_factory=dict)
+    network_names: Map[str, str] = field(default_factory=Map)
+    container_names: Map[str, str] = field(default_factory=Map)
+    addresses: Map[tuple[str, str], AttachmentKey] = field(default_factory=Map)
+    of_container: Map[str, tuple[AttachmentKey, ...]] = field(default_factory=Map)
+    of_network: Map[str, Map[AttachmentKey, None]] = field(default_factory=Map)
+    ports: Map[tuple[str, int], tuple[PortHolder, ...]] = field(default_factory=Map)
+    links: Map[str, AttachmentKey] = field(default_factory=Map)
+    macs: Map[tuple[str, str], AttachmentKey] = field(default_factory=Map)
+    sandboxes: Map[str, str] = field(default_factory=Map)
+    sharing: Map[str, tuple[str, ...]] = field(default_factory=Map)
+    ledgers: Map[LedgerKey, Ledger] = field(default_factory=Map)
 
     # networks
 
     def with_network(self, network: Network) -> State:
         """Add or replace a network. The caller has checked that its name is free, and that the addresses in use are in its
         subnets; released ones that are not are forgotten."""
-        names, ledgers, table = dict(self.network_names), dict(self.ledgers), self.released
+        names, ledgers, table = self.network_names, self.ledgers, self.released
         before = self.networks.get(network.id)
         released: list[Released] = []
         if before is not None:
-            del names[before.name]
-            table = {at: gone for at, gone in table.items() if at[0] != network.id or network.holds(gone.address)}
+            names = names.delete(before.name)
+            for at, gone in self.released.items():
+                if at[0] == network.id and not network.holds(gone.address):
+                    table = table.delete(at)
             released = [gone for gone in table.values() if gone.network_id == network.id]
         for version in (4, 6):
-            ledgers[network.id, version] = ledger_of(
+            ledger = ledger_of(
                 network,
                 version,
                 _ever(network.id, self.addresses, table),
                 [gone for gone in released if gone.version == version],
             )
+            ledgers = ledgers.set((network.id, version), ledger)
         return replace(
             self,
-            networks={**self.networks, network.id: network},
-            network_names={**names, network.name: network.id},
+            networks=self.networks.set(network.id, network),
+            network_names=names.set(network.name, network.id),
             released=table,
             ledgers=ledgers,
         )
@@ -102,10 +136,12 @@ class State:
     def without_network(self, network_id: str) -> State:
         """Remove a network that has no attachments, and the memory of its addresses."""
         assert not self.of_network.get(network_id), "a network in use is never removed"
-        networks, names = dict(self.networks), dict(self.network_names)
-        del names[networks.pop(network_id).name]
-        released = {key: value for key, value in self.released.items() if key[0] != network_id}
-        ledgers = {key: value for key, value in self.ledgers.items() if key[0] != network_id}
+        names, released = self.network_names.delete(self.networks[network_id].name), self.released
+        for at in self.released:
+            if at[0] == network_id:
+                released = released.delete(at)
+        ledgers = self.ledgers.delete((network_id, 4)).delete((network_id, 6))
+        networks = self.networks.delete(network_id)
         return replace(self, networks=networks, network_names=names, released=released, ledgers=ledgers)
 
     # containers
@@ -115,41 +151,48 @@ class State:
         before = self.containers.get(container.id)
         names, sandboxes, ports = self.container_names, self.sandboxes, self.ports
         if before is None or before.name != container.name:
-            names = {**names, container.name: container.id}
+            names = names.set(container.name, container.id)
             if before is not None:
-                del names[before.name]
+                names = names.delete(before.name)
         if before is None or before.sandbox != container.sandbox:
-            sandboxes = dict(sandboxes)
-            for place in _places(before) if before else ():
-                sandboxes.pop(place, None)
-            sandboxes.update(dict.fromkeys(_places(container), container.id))
+            sandboxes = _without(sandboxes, *_places(before)) if before else sandboxes
+            sandboxes = sandboxes.update(dict.fromkeys(_places(container), container.id))
+        sharing = self.sharing
+        if before is None or before.shares != container.shares:
+            sharing = _leaving(sharing, before) if before else sharing
+            if container.shares:
+                sharing = sharing.set(container.shares, (*sharing.get(container.shares, ()), container.id))
         old: Ports = before.held_ports if before else ()
         if old != container.held_ports:
             ports = self._with_ports(container.id, old, container.held_ports)
-        containers = {**self.containers, container.id: container}
-        return replace(self, containers=containers, container_names=names, sandboxes=sandboxes, ports=ports)
+        containers = self.containers.set(container.id, container)
+        return replace(
+            self, containers=containers, container_names=names, sandboxes=sandboxes, sharing=sharing, ports=ports
+        )
 
     def without_container(self, container_id: str) -> State:
         """Remove a container that has no attachments any more."""
         assert not self.of_container.get(container_id), "attachments go first"
-        containers, names = dict(self.containers), dict(self.container_names)
-        container = containers.pop(container_id)
-        del names[container.name]
+        container = self.containers[container_id]
+        names = self.container_names.delete(container.name)
         ports = self._with_ports(container_id, container.held_ports, ()) if container.ports else self.ports
-        sandboxes = dict(self.sandboxes)
-        for place in _places(container):
-            sandboxes.pop(place, None)
-        return replace(self, containers=containers, container_names=names, sandboxes=sandboxes, ports=ports)
+        sandboxes = _without(self.sandboxes, *_places(container))
+        return replace(
+            self,
+            containers=self.containers.delete(container_id),
+            container_names=names,
+            sandboxes=sandboxes,
+            sharing=_leaving(self.sharing, container),
+            ports=ports,
+        )
 
     def sandbox_holder(self, sandbox: Sandbox) -> str | None:
         """The id of the container that already has this namespace, by its path or by its inode."""
         found = self.sandboxes.get(sandbox.path)
         return found or (self.sandboxes.get(_inode(sandbox)) if sandbox.inode else None)
 
-    def _with_ports(
-        self, container_id: str, old: Ports, new: Ports
-    ) -> Mapping[tuple[str, int], tuple[PortHolder, ...]]:
-        ports = dict(self.ports)
+    def _with_ports(self, container_id: str, old: Ports, new: Ports) -> Map[tuple[str, int], tuple[PortHolder, ...]]:
+        ports = self.ports.mutate()
         for mapping in old:
             for bucket in port_buckets(mapping):
                 left = tuple(held for held in ports.get(bucket, ()) if held != (mapping, container_id))
@@ -160,7 +203,7 @@ class State:
         for mapping in new:
             for bucket in port_buckets(mapping):
                 ports[bucket] = (*ports.get(bucket, ()), (mapping, container_id))
-        return ports
+        return ports.finish()
 
     def port_holder(self, wanted: PortMapping) -> PortHolder | None:
         """The mapping that already holds one of the wanted host ports, and its container's id."""
@@ -179,70 +222,56 @@ class State:
         if before is not None and (before.addresses, before.mac) != (attachment.addresses, attachment.mac):
             moved = self.without_attachment(key).with_attachment(attachment)
             return replace(moved, of_container=self.of_container)  # its place among the others stays
-        addresses, ledgers, released = dict(self.addresses), dict(self.ledgers), self.released
+        addresses, ledgers, released = self.addresses, self.ledgers, self.released
         network = self.networks[attachment.network_id]
-        ever = _ever(network.id, addresses, self.released)
+        ever = _ever(network.id, self.addresses, self.released)
         for interface in attachment.addresses:
             address = host_of(interface)
             place, book = (network.id, address), (network.id, family(address))
-            addresses[place] = key
-            ledgers[book] = ledgers[book].taken(interface, network, ever)
+            addresses = addresses.set(place, key)
+            ledgers = ledgers.set(book, ledgers[book].taken(interface, network, ever))
             if place in released:
-                released = {**released}
-                del released[place]
+                released = released.delete(place)
         return replace(
             self,
-            attachments={**self.attachments, key: attachment},
+            attachments=self.attachments.set(key, attachment),
             addresses=addresses,
             released=released,
             ledgers=ledgers,
-            links={**self.links, attachment.link: key},
-            macs={**self.macs, (network.id, attachment.mac): key} if attachment.mac else self.macs,
-            of_container={**self.of_container, attachment.container_id: mine if key in mine else (*mine, key)},
-            of_network={
-                **self.of_network,
-                attachment.network_id: self.of_network.get(attachment.network_id, frozenset()) | {key},
-            },
+            links=self.links.set(attachment.link, key),
+            macs=self.macs.set((network.id, attachment.mac), key) if attachment.mac else self.macs,
+            of_container=self.of_container.set(attachment.container_id, mine if key in mine else (*mine, key)),
+            of_network=self.of_network.set(network.id, self.of_network.get(network.id, NOBODY).set(key, None)),
             order=max(self.order, attachment.order + 1),
         )
 
     def without_attachment(self, key: AttachmentKey) -> State:
         """Remove an attachment and remember who had its addresses."""
-        attachments, addresses, links = dict(self.attachments), dict(self.addresses), dict(self.links)
-        macs, ledgers = dict(self.macs), dict(self.ledgers)
-        released, order = dict(self.released), self.order
-        gone = attachments.pop(key)
-        del links[gone.link]
-        macs.pop((gone.network_id, gone.mac), None)
+        released, order = self.released, self.order
+        addresses, ledgers, gone = self.addresses, self.ledgers, self.attachments[key]
         owner, network = self.containers[gone.container_id].name, self.networks[gone.network_id]
         for interface in gone.addresses:
             address = host_of(interface)
             book = gone.network_id, family(address)
-            del addresses[gone.network_id, address]
+            addresses = addresses.delete((gone.network_id, address))
             if network.subnet_of(interface).learned:
                 continue
-            ledgers[book] = ledgers[book].rested(interface, owner, network)
-            released[gone.network_id, address] = Released(
-                network_id=gone.network_id, address=address, owner=owner, order=order
-            )
+            ledgers = ledgers.set(book, ledgers[book].rested(interface, owner, network))
+            rests = Released(network_id=gone.network_id, address=address, owner=owner, order=order)
+            released = released.set((gone.network_id, address), rests)
             order += 1
-        of_container, of_network = dict(self.of_container), dict(self.of_network)
-        of_container[gone.container_id] = tuple(k for k in of_container[gone.container_id] if k != key)
-        of_network[gone.network_id] = of_network[gone.network_id] - {key}
-        if not of_container[gone.container_id]:
-            del of_container[gone.container_id]
-        if not of_network[gone.network_id]:
-            del of_network[gone.network_id]
+        of_container = tuple(k for k in self.of_container[gone.container_id] if k != key)
+        of_network = self.of_network[gone.network_id].delete(key)
         return replace(
             self,
-            attachments=attachments,
+            attachments=self.attachments.delete(key),
             addresses=addresses,
-            links=links,
-            macs=macs,
+            links=self.links.delete(gone.link),
+            macs=_without(self.macs, (gone.network_id, gone.mac)),
             ledgers=ledgers,
             released=released,
-            of_container=of_container,
-            of_network=of_network,
+            of_container=_put(self.of_container, gone.container_id, of_container),
+            of_network=_put(self.of_network, gone.network_id, of_network),
             order=order,
         )
 
@@ -254,7 +283,7 @@ class State:
 
     def members_of(self, container_id: str) -> tuple[Container, ...]:
         """The containers that share the sandbox of this one."""
-        return tuple(c for c in self.containers.values() if c.shares == container_id)
+        return tuple(self.containers[member] for member in self.sharing.get(container_id, ()))
 
 
 def state_of(
@@ -272,7 +301,7 @@ def state_of(
         state = state.with_container(container)
     for attachment in sorted(attachments, key=lambda a: a.order):
         state = state.with_attachment(attachment)
-    table = {(r.network_id, r.address): r for r in sorted(released, key=lambda r: r.order)}
+    table = Table(((r.network_id, r.address), r) for r in sorted(released, key=lambda r: r.order))
     state = replace(state, released=table, order=max([order, state.order, *(r.order + 1 for r in released)]))
     by_book: dict[LedgerKey, list[Released]] = {}
     for gone in table.values():
@@ -286,7 +315,7 @@ def state_of(
         )
         for network_id, version in state.ledgers
     }
-    return replace(state, ledgers=ledgers)
+    return replace(state, ledgers=Map(ledgers))
 
 
 def check_invariants(state: State) -> None:
@@ -299,7 +328,7 @@ def check_invariants(state: State) -> None:
         state.order,
     )
     indexes = ("network_names", "container_names", "addresses", "of_container", "of_network", "links")
-    for index in (*indexes, "macs", "sandboxes", "ledgers"):
+    for index in (*indexes, "macs", "sandboxes", "sharing", "ledgers"):
         assert getattr(state, index) == getattr(rebuilt, index), f"index {index} is out of step"
     for book, ledger in state.ledgers.items():
         assert list(ledger.resting) == list(rebuilt.ledgers[book].resting), f"the order of {book} is out of step"

@@ -110,4 +110,4 @@ def test_prune(labels: dict[str, str], until: str, gone: tuple[str, ...]) -> Non
     decision = host.ask(PruneNetworks(labels=labels, until=until))
     assert decision.removed == gone
     assert told(decision) == [("network", "destroy", name) for name in gone]
-    assert {"bridge", "host", "none", "used"} <= host.state.network_names.keys()
+    assert {"bridge", "host", "none", "used"} <= set(host.state.network_names)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netrt.launch.resolver import Wishes, host_resolv_conf, nameservers, resolv_conf
+from netrt.errors import Invalid
+from netrt.launch.resolver import Wishes, check_search, host_resolv_conf, nameservers, resolv_conf
 
 HOST = """\
 # a comment
@@ -86,6 +87,12 @@ def test_stub_of_systemd_is_looked_behind(tmp_path: Path, host: str, expected: s
 
 def test_no_file_is_an_empty_one(tmp_path: Path) -> None:
     assert host_resolv_conf(str(tmp_path / "none"), str(tmp_path / "none")) == ""
+
+
+@pytest.mark.parametrize("text", [".\nnameserver 192.0.2.66", ".x", "..", "a\n", "-a", "a b", "", "a" * 254])
+def test_no_more_than_a_search_domain(text: str) -> None:
+    with pytest.raises(Invalid):
+        check_search(text)
 
 
 WORDS = st.sampled_from(
