@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
+from immutables import Map
 from msgspec.structs import replace
 
 from netrt.dns.lookup import Entry
-from netrt.dns.zone import Names, Service, View, Zone
+from netrt.dns.zone import Names, Service, View, Zone, plain
 from netrt.errors import Conflict
 
 V = TypeVar("V")
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
+_encode = msgspec.json.Encoder(order="deterministic", enc_hook=plain).encode
 
 
 class ZoneChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -118,9 +119,7 @@ def apply(names: Names, change: Change) -> Names:
     zones = {key: zone for key, zone in names.zones.items() if key not in change.gone_zones}
     for part in change.zones:
         zones[part.network] = _changed(zones.get(part.network), part)
-    views = {**names.views, **{view.sandbox: view for view in change.views}}
-    for path in change.gone_views:
-        views.pop(path, None)
+    views = _taken(names.views, {view.sandbox: view for view in change.views} | dict.fromkeys(change.gone_views))
     return Names(zones=zones, views=views, mark=change.mark)
 
 
@@ -136,15 +135,17 @@ def _changed(zone: Zone | None, part: ZoneChange) -> Zone:
     )
 
 
-def _taken(table: Mapping[str, V], put: Mapping[str, V]) -> Mapping[str, V]:
+def _taken(table: Mapping[str, V], put: Mapping[str, V | None]) -> Mapping[str, V]:
     """A table with new values, and without what is empty."""
     if not put:
         return table
-    whole = {**table, **put}
+    edited = Map(table).mutate()
     for key, value in put.items():
-        if not value:
-            whole.pop(key, None)
-    return whole
+        if value:
+            edited[key] = value
+        else:
+            edited.pop(key, None)
+    return edited.finish()
 
 
 def stale(before: Names, change: Change) -> Stale:

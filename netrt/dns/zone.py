@@ -2,13 +2,16 @@
 
 Rule 1: names are lower case, without a dot at the end, and without the network's domain. Rule 2: addresses are canonical text
 without prefix length, in the order of their text. Rule 3: a name is here from the moment its attachment is usable until it is
-withdrawn; none is here without an address."""
+withdrawn; none is here without an address. Rule 4: the large tables are persistent maps, whatever they are made of, so that a
+change of a few names costs the same whatever else is there."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import msgspec
+from immutables import Map
+from msgspec.structs import force_setattr
 
 ADDRESS = "127.0.0.11"
 """Where every sandbox on a user network finds the server."""
@@ -40,6 +43,9 @@ class Zone(msgspec.Struct, frozen=True, kw_only=True):
     pointers: Mapping[str, str] = {}
     services: Mapping[str, tuple[Service, ...]] = {}
 
+    def __post_init__(self) -> None:
+        persistent(self, "hosts", "pointers", "services")
+
 
 class Upstream(msgspec.Struct, frozen=True):
     """A resolver that unknown names are forwarded to. `from_host`: it is asked from the host's namespace, for it listens on the
@@ -66,3 +72,21 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
     zones: Mapping[str, Zone] = {}
     views: Mapping[str, View] = {}
     mark: str = ""
+
+    def __post_init__(self) -> None:
+        persistent(self, "views")
+
+
+def persistent(value: msgspec.Struct, *fields: str) -> None:
+    """Have these fields of a value that is being made as persistent maps."""
+    for field in fields:
+        table = getattr(value, field)
+        if not isinstance(table, Map):
+            force_setattr(value, field, Map(table))
+
+
+def plain(table: object) -> object:
+    """A persistent map as the encoders know it. Raises TypeError for anything else."""
+    if isinstance(table, Map):
+        return dict(table)
+    raise TypeError(f"{type(table).__name__} cannot be encoded")

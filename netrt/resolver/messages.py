@@ -10,7 +10,7 @@ import struct
 import msgspec
 
 from netrt.dns.difference import Change
-from netrt.dns.zone import Names
+from netrt.dns.zone import Names, plain
 
 MOST = 256 * 1024 * 1024
 """Bytes that a message may have."""
@@ -43,7 +43,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 Message = All | Some
 
-_encoder = msgspec.msgpack.Encoder()
+_encoder = msgspec.msgpack.Encoder(enc_hook=plain)
 _message: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(All | Some)
 _taken = msgspec.msgpack.Decoder(Taken)
 

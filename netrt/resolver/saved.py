@@ -11,7 +11,7 @@ import os
 
 import msgspec
 
-from netrt.dns.zone import Names
+from netrt.dns.zone import Names, plain
 from netrt.resolver.loop import Loop
 
 DELAY = 1.0
@@ -19,7 +19,7 @@ DELAY = 1.0
 
 _log = logging.getLogger(__name__)
 
-_encoder = msgspec.msgpack.Encoder()
+_encoder = msgspec.msgpack.Encoder(enc_hook=plain)
 _decoder = msgspec.msgpack.Decoder(Names)
 
 
