@@ -1,13 +1,10 @@
-"""The client's end of the socket: one connection kept open for requests, one more for each stream. Standard library only, because
-every run of the command line pays for what is imported here."""
+"""The client's end of the socket: one connection kept open for requests, one more for each stream. Every run of the command line
+pays for what is imported here."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
-import select
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import netrt.errors
+from netrt.api.wire import Answer, Broken, Connection
 from netrt.errors import NetrtError, Unavailable
 from netrt.paths import ROOT_VARIABLE, Paths
 
@@ -22,46 +20,6 @@ NOTHING: Mapping[str, str] = {}
 
 _TRACE = "Netrt-Trace"
 _BY_STATUS = {400: "Invalid", 403: "InUse", 404: "NotFound", 409: "Conflict", 503: "Unavailable"}
-
-
-class Connection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("netrt")
-        self._path = path
-        self._unsent = b""
-
-    def connect(self) -> None:
-        """Raises Unavailable."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        try:
-            self.sock.connect(self._path)
-        except OSError as error:
-            self.close()
-            raise refusal(self._path, error) from error
-
-    def send(self, data: Any) -> None:
-        """Kept until the whole request is there: one message wakes the daemon once, head and body apart twice."""
-        self._unsent += data
-
-    def getresponse(self) -> http.client.HTTPResponse:
-        whole, self._unsent = self._unsent, b""
-        super().send(whole)
-        return super().getresponse()
-
-    def stale(self) -> bool:
-        """Whether the other side has closed meanwhile (nothing else is to be read between two requests)."""
-        return self.sock is not None and bool(select.select([self.sock], [], [], 0)[0])
-
-
-def refusal(path: str, error: OSError) -> Unavailable:
-    """Why nobody can be talked to at this socket."""
-    if isinstance(error, PermissionError):
-        return Unavailable(f"permission denied on {path}", hint="be root or a member of group netrt")
-    if isinstance(error, FileNotFoundError | ConnectionRefusedError):
-        return Unavailable(f"netrtd is not running: nobody listens at {path}", hint="start it: netrtd", retry=True)
-    return Unavailable(f"cannot connect to {path}: {error.strerror or error}")
 
 
 class Transport:
@@ -83,11 +41,11 @@ class Transport:
             connection = self._kept = self._connected()
         began = time.perf_counter()
         try:
-            response = _asked(connection, method, path, query, body, traced=self.traced is not None)
-            content = response.read()
+            answer = connection.ask(method, _target(path, query), body, {_TRACE: "1"} if self.traced else {})
+            content = connection.read(answer)
         except NetrtError:
             raise
-        except (OSError, http.client.HTTPException) as error:
+        except Broken as error:
             self.close()
             raise Unavailable(
                 f"netrtd at {self.path} ended before it answered", hint="see its log", retry=True
@@ -97,19 +55,18 @@ class Transport:
             raise
         if self.traced:
             took = (time.perf_counter() - began) * 1000
-            self.traced(f"{method} {path}", took, json.loads(response.getheader(_TRACE) or "[]"))
-        return _decoded(response, content)
+            self.traced(f"{method} {path}", took, json.loads(answer.headers.get(_TRACE.lower()) or "[]"))
+        return _decoded(answer, content)
 
     def stream(self, path: str, query: Mapping[str, str] = NOTHING) -> Iterator[bytes]:
         """The bytes of an answer as they come, until it ends. Raises NetrtError."""
         connection = self._connected()
         try:
-            response = _asked(connection, "GET", path, query, None)
-            if response.status >= 300:
-                _decoded(response, response.read())
-            while chunk := response.read1(65536):
-                yield chunk
-        except (OSError, http.client.HTTPException) as error:
+            answer = connection.ask("GET", _target(path, query))
+            if answer.status >= 300:
+                _decoded(answer, connection.read(answer))
+            yield from connection.stream(answer)
+        except Broken as error:
             raise Unavailable(f"netrtd at {self.path} ended", retry=True) from error
         finally:
             connection.close()
@@ -131,26 +88,19 @@ class Transport:
         return connection
 
 
-def _asked(
-    connection: Connection, method: str, path: str, query: Mapping[str, str], body: Any, *, traced: bool = False
-) -> http.client.HTTPResponse:
-    if query:
-        path = f"{path}?{urlencode(query)}"
-    content = None if body is None else json.dumps(body).encode()
-    headers = {"Content-Type": "application/json"} if content else {}
-    connection.request(method, path, content, {**headers, _TRACE: "1"} if traced else headers)
-    return connection.getresponse()
+def _target(path: str, query: Mapping[str, str]) -> str:
+    return f"{path}?{urlencode(query)}" if query else path
 
 
-def _decoded(response: http.client.HTTPResponse, content: bytes) -> Any:
-    if response.status < 400:
-        is_json = (response.getheader("Content-Type") or "").startswith("application/json")
+def _decoded(answer: Answer, content: bytes) -> Any:
+    if answer.status < 400:
+        is_json = answer.headers.get("content-type", "").startswith("application/json")
         return json.loads(content) if is_json and content else content.decode() or None
     try:
         said = json.loads(content)
     except ValueError:
-        said = {"message": f"HTTP status {response.status}"}
-    raise error_of(response.status, said)
+        said = {"message": f"HTTP status {answer.status}"}
+    raise error_of(answer.status, said)
 
 
 def error_of(status: int, said: Mapping[str, Any]) -> NetrtError:

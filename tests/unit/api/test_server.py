@@ -19,16 +19,27 @@ import pytest
 
 import netrt
 from netrt.api.client import Client
-from netrt.api.connection import Connection
 from netrt.errors import Invalid, NotFound, Unavailable
 from tests.unit.api.conftest import GROUP, Desk
 
 MIB = 1 << 20
 
 
+class Plain(http.client.HTTPConnection):
+    """The standard library's client, on a unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("netrt")
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(self.path)
+
+
 @pytest.fixture
 def raw(desk: Desk) -> Iterator[http.client.HTTPConnection]:
-    with closing(Connection(desk.paths.socket)) as connection:
+    with closing(Plain(desk.paths.socket)) as connection:
         yield connection
 
 
@@ -152,8 +163,8 @@ def test_client_connects_again_after_the_daemon_went_away(desk: Desk) -> None:
     assert client.containers() == []
     kept = client._transport._kept
     assert kept is not None
-    assert kept.sock is not None
-    kept.sock.shutdown(socket.SHUT_RDWR)
+    assert kept._socket is not None
+    kept._socket.shutdown(socket.SHUT_RDWR)
     assert client.containers() == []
 
 

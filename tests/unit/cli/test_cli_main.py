@@ -64,6 +64,7 @@ def test_network_ls_imports_its_verb_and_the_client(daemon: StandIn) -> None:
     verbs = {"lazy", "main", "network", "options", "report", "session", "show"}
     assert ours == {f"netrt.cli.{name}" for name in verbs}
     assert not heavy(modules)
+    assert modules.isdisjoint(("http.client", "email", "ssl"))
 
 
 def test_run_imports_what_its_options_need(daemon: StandIn) -> None:
