@@ -27,7 +27,9 @@ from netrt.dataplane.ops import Op
 from netrt.dataplane.scope import Scope
 from netrt.dataplane.step import step
 from netrt.doctor.evidence import Evidence
+from netrt.doctor.inside import Inside, Outcome, Probe
 from netrt.errors import KernelRefused
+from netrt.firewall.drops import Drop, Place
 
 
 class FakeKernel:
@@ -97,8 +99,16 @@ class FakeKernel:
     def examine(self) -> Evidence:
         return Evidence()
 
+    def dropped(self, places: Sequence[Place]) -> tuple[Drop, ...]:
+        return ()
+
     def close(self) -> None:
         self.closed = True
+
+
+def nothing_inside(path: str, probes: Sequence[Probe]) -> Inside:
+    """A sandbox in which nothing is seen, and nobody answers."""
+    return Inside(outcomes=tuple(Outcome(probe=probe, works=False, said="no answer") for probe in probes))
 
 
 @dataclass(frozen=True)

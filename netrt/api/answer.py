@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from netrt.api.probes import Probes
 from netrt.api.schema.query import flag
 from netrt.cni.attached import Seen
 from netrt.compile.names import Resolving
+from netrt.doctor.inside import Inside, Probe
 from netrt.engine.converge import differences
 from netrt.engine.engine import Engine, Outcome
 from netrt.model.command import Command
@@ -44,7 +45,8 @@ class Glance(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """`adopt` makes a Sandbox of a path (Invalid if it leads to no network namespace); `glance` looks at single links;
+    """`adopt` makes a Sandbox of a path (Invalid if it leads to no network namespace); `glance` looks at single links,
+    `look_inside` at all of a sandbox (Invalid, KernelRefused);
     `publish_address` is the host address of ports that name none; `resolving` tells what names depend on beside the State, as it
     is now; `counts` is what is counted; `clock` gives nanoseconds since the epoch; `starting` are ids whose start is on its
     way; `probes` what checks of health said last, by id."""
@@ -54,6 +56,7 @@ class Api:
     paths: Paths
     adopt: Callable[[str], Sandbox]
     glance: Glance
+    look_inside: Callable[[str, Sequence[Probe]], Inside]
     publish_address: str = ""
     resolving: Callable[[], Resolving] = Resolving
     counts: Counts = field(default_factory=Counts)

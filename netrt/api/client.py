@@ -296,6 +296,15 @@ class Client:
         """What is wrong with the host: `Check`, `Level` (error or warning), `Text`, `Remedy`, names of `Networks`."""
         return self._list("/netrt/doctor", NOTHING)
 
+    def debug(self, container: str) -> Json:
+        """A container seen from inside: `Interfaces`, `Ways`, `Neighbours`, `Servers`, what was tried (`Outcomes`), what our
+        rules `Dropped`, and the `Findings`. Takes up to some two seconds, where somebody does not answer."""
+        return self._object(_path("netrt/debug", container))
+
+    def captures(self, name: str) -> list[Json]:
+        """Where packets of a container or a network are heard: `Netns` (a path, empty: the host), `Link`, `Name`."""
+        return self._list(_path("netrt/captures", name), NOTHING)
+
     # what these are made of
 
     def request(self, method: str, path: str, *, query: Mapping[str, str] = NOTHING, body: Any = None) -> Any:

@@ -17,7 +17,7 @@ import msgspec
 from aiohttp import web
 
 from netrt.api.answer import Api, Handler, Route, answer
-from netrt.api.routes import cni, containers, dns, metrics, networks, processes, streams, system, upkeep
+from netrt.api.routes import cni, containers, debug, dns, metrics, networks, processes, streams, system, upkeep
 from netrt.api.schema.body import LIMIT
 from netrt.errors import (
     Conflict,
@@ -45,6 +45,7 @@ ROUTES: tuple[Route, ...] = (
     *processes.ROUTES,
     *streams.ROUTES,
     *dns.ROUTES,
+    *debug.ROUTES,
     *cni.ROUTES,
     *upkeep.ROUTES,
     *metrics.ROUTES,

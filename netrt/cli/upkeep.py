@@ -62,12 +62,13 @@ def doctor(session: Session, form: str) -> int:
         click.echo(json.dumps(found))
     else:
         for finding in found:
-            click.echo(_told(finding))
+            click.echo(told(finding))
         if not found:
             click.echo("nothing is wrong")
     return FOUND if any(finding["Level"] == "error" for finding in found) else 0
 
 
-def _told(finding: Mapping[str, Any]) -> str:
+def told(finding: Mapping[str, Any]) -> str:
+    """A finding in words."""
     networks = f" (networks: {', '.join(finding['Networks'])})" if finding["Networks"] else ""
     return f"{finding['Level']}: {finding['Check']}: {finding['Text']}{networks}\n    remedy: {finding['Remedy']}"

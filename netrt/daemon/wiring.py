@@ -34,6 +34,7 @@ from netrt.dns.zone import Upstream
 from netrt.engine.engine import Engine
 from netrt.errors import Unavailable
 from netrt.kernel import glance
+from netrt.kernel.interior import look_inside
 from netrt.kernel.kernel import LinuxKernel
 from netrt.kernel.netns import identify
 from netrt.launch.files import HostFiles
@@ -115,6 +116,7 @@ async def running(paths: Paths, config: Config, *, resolver_unit: str = "") -> A
         paths=paths,
         adopt=adopt,
         glance=glance,
+        look_inside=look_inside,
         publish_address=config.publish_address,
         resolving=lambda: resolving(config),
         counts=counts,

@@ -11,6 +11,7 @@ from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.ops import Op
 from netrt.dataplane.scope import Scope
 from netrt.doctor.evidence import Evidence
+from netrt.firewall.drops import Drop, Place
 from netrt.model.decision import Event
 from netrt.model.state import State
 
@@ -51,6 +52,9 @@ class Kernel(Protocol):
 
     def husks(self) -> Sequence[str]:
         """Files where pins of ours are kept that are no namespaces: what a crash, or a reboot that keeps /run, leaves."""
+
+    def dropped(self, places: Sequence[Place]) -> tuple[Drop, ...]:
+        """What our rules dropped and counted at these places."""
 
     def examine(self) -> Evidence:
         """What a doctor looks at."""

@@ -37,32 +37,32 @@ CHAINS = f"""\
 	chain forward_fenced {{
 		iifname . oifname @icc return
 		ct status dnat return
-		drop
+		goto drop_apart
 	}}
 
 	chain forward_from_bridge {{
 		iifname . oifname @icc accept
-		meta nfproto ipv4 iifname @isolated4 drop
-		meta nfproto ipv6 iifname @isolated6 drop
-		meta nfproto ipv4 oifname @isolated4 drop
-		meta nfproto ipv6 oifname @isolated6 drop
+		meta nfproto ipv4 iifname @isolated4 goto drop_internal
+		meta nfproto ipv6 iifname @isolated6 goto drop_internal
+		meta nfproto ipv4 oifname @isolated4 goto drop_apart
+		meta nfproto ipv6 oifname @isolated6 goto drop_apart
 		ct status dnat accept
 		iifname @open oifname @open accept
-		oifname @bridges drop
+		oifname @bridges goto drop_apart
 		# these are not translated, and would leave with a container's own address
-		meta nfproto ipv4 iifname @masquerade4 ct state invalid drop
-		meta nfproto ipv6 iifname @masquerade6 ct state invalid drop
+		meta nfproto ipv4 iifname @masquerade4 ct state invalid goto drop_invalid
+		meta nfproto ipv6 iifname @masquerade6 ct state invalid goto drop_invalid
 	}}
 
 	chain forward_to_bridge {{
-		meta nfproto ipv4 oifname @isolated4 drop
-		meta nfproto ipv6 oifname @isolated6 drop
+		meta nfproto ipv4 oifname @isolated4 goto drop_outside
+		meta nfproto ipv6 oifname @isolated6 goto drop_outside
 		ct state related accept
 		ct status dnat accept
 		meta nfproto ipv4 oifname @routed4 accept
 		meta nfproto ipv6 oifname @routed6 accept
 		oifname @open accept
-		drop
+		goto drop_outside
 	}}
 
 	chain input {{
@@ -75,13 +75,13 @@ CHAINS = f"""\
 	}}
 
 	chain input_from_bridge {{
-		meta nfproto ipv4 iifname @isolated4 drop
-		meta nfproto ipv6 iifname @isolated6 drop
+		meta nfproto ipv4 iifname @isolated4 goto drop_host
+		meta nfproto ipv6 iifname @isolated6 goto drop_host
 		ct state established,related accept
 		iifname @host_access accept
 		icmp type echo-request accept
 		icmpv6 type {{ echo-request, nd-neighbor-solicit, nd-neighbor-advert }} accept
-		drop
+		goto drop_host
 	}}
 """
 

@@ -16,7 +16,7 @@ import textwrap
 from functools import cache
 
 from netrt.dataplane.objects import Skeleton
-from netrt.firewall import antispoof, isolation, nat
+from netrt.firewall import antispoof, drops, isolation, nat
 from netrt.firewall.sets import declarations
 
 TABLES = ("inet", "bridge", "ip6")
@@ -31,8 +31,8 @@ def skeleton(guarded: frozenset[int]) -> Skeleton:
     """The tables without elements. `guarded`: families (4, 6) whose forwarding was off before we turned it on; in these, packets
     are not forwarded between two interfaces that are both not ours."""
     chains = {
-        "inet": isolation.CHAINS + isolation.guard(guarded) + "\n" + nat.CHAINS,
-        "bridge": antispoof.CHAINS,
+        "inet": isolation.CHAINS + isolation.guard(guarded) + "\n" + nat.CHAINS + drops.INET_CHAINS,
+        "bridge": antispoof.CHAINS + drops.BRIDGE_CHAINS,
         "ip6": nat.LOOPBACK6,
     }
     text = "\n".join(_text(family, body) for family, body in chains.items())
@@ -50,7 +50,9 @@ def _text(family: str, chains: str) -> str:
     """The sets of one table, then its chains, those first that others lead to."""
     named = re.sub(r"^chain ", f"chain {family} netrt ", textwrap.dedent(chains), flags=re.MULTILINE)
     led_to = re.findall(r"^(chain .*) \{\n(?:\t#.*\n)*(?!\t(?:#|type ))", named, re.MULTILINE)
-    return "\n".join((*declarations(family), "", *(f"add {chain}" for chain in led_to), "", named))
+    return "\n".join(
+        (*declarations(family), *drops.declarations(family), "", *(f"add {chain}" for chain in led_to), "", named)
+    )
 
 
 def _rules(chains: str) -> int:

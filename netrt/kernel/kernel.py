@@ -18,6 +18,7 @@ from netrt.dataplane.objects import HOST
 from netrt.dataplane.scope import Scope
 from netrt.doctor.evidence import Evidence
 from netrt.errors import KernelRefused
+from netrt.firewall.drops import Drop, Place
 from netrt.kernel import conntrack, netns
 from netrt.kernel.apply import Hands, LinkOp, Sandboxes, do_inside, place
 from netrt.kernel.events import Events
@@ -149,6 +150,13 @@ class LinuxKernel:
     def husks(self) -> Sequence[str]:
         """Files where pins of ours are kept that are no namespaces."""
         return husks()
+
+    def dropped(self, places: Sequence[Place]) -> tuple[Drop, ...]:
+        """What our rules dropped and counted at these places. Raises KernelRefused where it cannot be read."""
+        try:
+            return self._nft.dropped(places)
+        except OSError as error:
+            raise _unreadable(error) from error
 
     def examine(self) -> Evidence:
         """What a doctor looks at. Raises KernelRefused where it cannot be read."""

@@ -19,12 +19,14 @@ from pyroute2.netlink import NETLINK_NETFILTER
 
 from netrt.dataplane.objects import Element, Key, Skeleton
 from netrt.errors import KernelRefused, Unavailable
+from netrt.firewall.drops import Drop, Place
 from netrt.firewall.render import render_change, render_whole
 from netrt.firewall.sets import expression, key_expression
 from netrt.firewall.skeleton import rules_of
 from netrt.kernel import nfnetlink, nftelements, nftlist, nfttables
 from netrt.kernel.dropping import dropping
 from netrt.kernel.netlink import Netlink
+from netrt.kernel.nftcounts import counted
 from netrt.kernel.nftjournal import Journal
 from netrt.kernel.nfttables import DORMANT, LOCKED, OPEN
 
@@ -132,6 +134,10 @@ class Nft:
     def dropping(self) -> tuple[tuple[str, str], ...]:
         """Tables and chains of others that drop what is forwarded and what no rule of theirs accepts. Raises OSError."""
         return dropping(self._netlink)
+
+    def dropped(self, places: Sequence[Place]) -> tuple[Drop, ...]:
+        """What our rules dropped and counted at these places. Raises OSError."""
+        return tuple(counted(self._netlink, places))
 
     def seen(self, keys: Collection[Key] | None) -> Iterator[Element | Skeleton]:
         """What our tables hold of these keys; of all for None. Tables whose rules somebody changed show a Skeleton that equals

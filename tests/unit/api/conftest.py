@@ -27,7 +27,7 @@ from netrt.ipam.pools import DEFAULT
 from netrt.model.container import Sandbox
 from netrt.paths import Paths
 from netrt.store.memory import MemoryStore
-from tests.fakes import FakeGlance, FakeKernel
+from tests.fakes import FakeGlance, FakeKernel, nothing_inside
 
 GROUP = 4242
 """The number of the group whose members may ask."""
@@ -51,7 +51,15 @@ def adopt(path: str) -> Sandbox:
 
 async def _serve(paths: Paths, engine: Engine, hub: Hub, ready: Future[asyncio.Event]) -> None:
     resolving = Resolving(upstreams=(Upstream("192.0.2.53"),))
-    api = Api(engine=engine, hub=hub, paths=paths, adopt=adopt, glance=FakeGlance(), resolving=lambda: resolving)
+    api = Api(
+        engine=engine,
+        hub=hub,
+        paths=paths,
+        adopt=adopt,
+        glance=FakeGlance(),
+        look_inside=nothing_inside,
+        resolving=lambda: resolving,
+    )
     watch = Watch(api)
     hub.watch(watch.committed)
     server = await serve(api, listening(paths.socket, None), GROUP)

@@ -26,7 +26,7 @@ from netrt.model.container import Sandbox
 from netrt.model.state import State
 from netrt.paths import Paths
 from netrt.store.memory import MemoryStore
-from tests.fakes import FakeGlance, FakeKernel
+from tests.fakes import FakeGlance, FakeKernel, nothing_inside
 
 Json = dict[str, Any]
 
@@ -105,6 +105,8 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     engine = Engine(kernel, MemoryStore(initial_state()), Publisher(paths, hub.committed), DEFAULT)
     engine.start()
     with contextlib.closing(asyncio.new_event_loop()) as loop:
-        yield Desk(Api(engine=engine, hub=hub, paths=paths, adopt=adopt, glance=FakeGlance()), loop)
+        yield Desk(
+            Api(engine=engine, hub=hub, paths=paths, adopt=adopt, glance=FakeGlance(), look_inside=nothing_inside), loop
+        )
         engine.close()
         loop.run_until_complete(loop.shutdown_default_executor())
