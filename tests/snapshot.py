@@ -20,6 +20,9 @@ VOLATILE = {
 _OWNER = re.compile(r" # progname .*|\tflags (owner|persist|owner,persist)?\n")
 """How nft shows whom a table belongs to: a running daemon, or none."""
 
+_COUNTS = re.compile(r"^(\tset dropped_\w+ \{\n[^}]*?)\t\telements = \{[^}]*\}\n", re.MULTILINE)
+"""What was dropped, which packets put there."""
+
 
 def _still(value: Any) -> Any:
     if isinstance(value, dict):
@@ -53,7 +56,7 @@ def snapshot(host: Host) -> dict[str, Any]:
             routes = host.run("ip", *where, version, "-j", "route", "show", "table", "all").stdout
             kept = [r for r in json.loads(routes or "[]") if not str(r.get("dst", "")).startswith(("fe80", "ff00"))]
             taken[f"routes {version} {name}"] = _still(kept)
-    rules = _OWNER.sub("", host.run("nft", "-s", "list", "ruleset").stdout)
+    rules = _COUNTS.sub(r"\1", _OWNER.sub("", host.run("nft", "-s", "list", "ruleset").stdout))
     taken["nft"] = "".join(sorted(re.split(r"^(?=table )", rules, flags=re.MULTILINE)))  # whichever was made first
     return taken
 

@@ -39,7 +39,7 @@ _LOOK = 0.25
 def capture(
     session: Session, name: str, words: tuple[str, ...], file: str | None, count: int | None, quiet: bool
 ) -> None:
-    """Show the packets of a container, on all its interfaces, or of a network, one line each, and write them to a file.
+    """Show the packets of a container or a network, a line for each, and write them to a file.
 
     FILTER is one of tcpdump's (`tcp port 80`). "<" is what the interface sends, ">" what comes in."""
     places = session.client.captures(name)

@@ -42,10 +42,10 @@ MAIN_TABLE = 254
 @options.container_argument
 @click.pass_obj
 def debug(session: Session, container: str, form: str) -> int:
-    """Look at a container from inside: its interfaces, routes and neighbours, whether gateway, peers, published ports and
-    resolvers answer, and what was dropped and why. Exit status 3 if traffic suffers from something.
+    """Look at a container from inside: what is there, who answers, what was dropped. Exit status 3 if traffic suffers.
 
-    Each is asked once, from inside the container, for two seconds at most."""
+    Shown are its interfaces, routes, neighbours and servers; whether gateways, peers, published ports and resolvers answer to who
+    is in the container (within two seconds); and what netrt dropped of it, and why."""
     with _working(f"asking from inside {container}"):
         found = session.client.debug(container)
     if form == "json":

@@ -35,7 +35,7 @@ VERBS = {
     "diff": ("netrt.cli.upkeep:diff", "Show what differs between what is asked for and what the kernel holds"),
     "gc": ("netrt.cli.upkeep:gc", "Show what lies about that nobody needs"),
     "debug": ("netrt.cli.debug:debug", "Look at a container from inside: what is there, who answers, what was dropped"),
-    "capture": ("netrt.cli.capture:capture", "Show or write the packets of a container or a network"),
+    "capture": ("netrt.cli.capture:capture", "Show the packets of a container or a network"),
     "doctor": ("netrt.cli.upkeep:doctor", "Look for what is wrong with this host"),
     "events": ("netrt.cli.system:events", "Show what happens, as it happens"),
     "metrics": ("netrt.cli.system:metrics", "Show what the daemon counts, as Prometheus reads it"),

@@ -37,7 +37,7 @@ ACTS = {
 
 def filled(site: Site, act: str) -> str:
     chain = site.netrt.host.run("nft", "-a", "list", "chain", "inet", "netrt", "forward_to_bridge").stdout
-    drop = re.findall(r"^\s*drop # handle (\d+)$", chain, re.MULTILINE)[-1]
+    drop = re.findall(r"^\s*(?:goto drop_outside|drop) # handle (\d+)$", chain, re.MULTILINE)[-1]
     return act.format(drop=drop, bridge=bridge(site))
 
 
