@@ -7,6 +7,8 @@ SECONDS ?= 300
 bin := $(CURDIR)/.venv/bin
 ready := .venv/.ready
 pytest := $(bin)/pytest
+# nothing outlives it, however it ends
+enclosed := unshare --pid --fork --kill-child --mount-proc
 rooms := $(wildcard netrt tests cni-plugins)
 
 .PHONY: help setup fmt check test kernel e2e e2e-runtimes fuzz sweep soak bench bench-peers demo clean install
@@ -46,11 +48,11 @@ fuzz: setup ## mutated DNS messages for five minutes, or for SECONDS=…
 	$(bin)/python -m tests.unit.dns.fuzz $(SECONDS)
 
 sweep: setup ## kill the daemon before and after each operation and save of every flow, and start it again (root)
-	$(bin)/python -m tests.crash
-	NETRT_SWEEP=1 $(pytest) -q tests/e2e/test_cni_crash.py
+	$(enclosed) $(bin)/python -m tests.crash
+	NETRT_SWEEP=1 $(enclosed) $(pytest) -q tests/e2e/test_cni_crash.py
 
 soak: setup ## 5,000 attaches and detaches, and what they leave behind: files, threads, memory, tracking, database (root)
-	$(bin)/python -m tests.soak
+	$(enclosed) $(bin)/python -m tests.soak
 
 bench: setup ## what an attach costs, as a ratio to the kernel's own share (root)
 	$(bin)/python -m tests.bench

@@ -45,6 +45,11 @@ class Paths:
         return f"{self.run}/forwarding"
 
     @property
+    def entered(self) -> str:
+        """Names the sandboxes of others that a command is about to change."""
+        return f"{self.run}/entered"
+
+    @property
     def daemon_log(self) -> str:
         """What a daemon that was started on demand prints."""
         return f"{self.run}/netrtd.log"

@@ -56,6 +56,8 @@ def snapshot(host: Host) -> dict[str, Any]:
             routes = host.run("ip", *where, version, "-j", "route", "show", "table", "all").stdout
             kept = [r for r in json.loads(routes or "[]") if not str(r.get("dst", "")).startswith(("fe80", "ff00"))]
             taken[f"routes {version} {name}"] = _still(kept)
+        if name:
+            taken[f"nft {name}"] = host.run("ip", "netns", "exec", name, "nft", "-s", "list", "ruleset").stdout
     rules = _COUNTS.sub(r"\1", _OWNER.sub("", host.run("nft", "-s", "list", "ruleset").stdout))
     taken["nft"] = "".join(sorted(re.split(r"^(?=table )", rules, flags=re.MULTILINE)))  # whichever was made first
     return taken

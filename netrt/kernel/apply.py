@@ -16,7 +16,7 @@ from itertools import groupby, islice
 from typing import assert_never
 
 from netrt.dataplane import ops
-from netrt.dataplane.objects import HOST
+from netrt.dataplane.objects import HOST, PIN_DIRECTORY, PIN_PREFIX
 from netrt.errors import Invalid
 from netrt.kernel import links, nameport, neighbors, routes, rules, shaping, sysctl
 from netrt.kernel.announce import announce
@@ -82,6 +82,18 @@ def place(op: ops.Op) -> str:
             return op.port.netns
         case _:
             return HOST
+
+
+def strangers(todo: Iterable[ops.Op]) -> frozenset[str]:
+    """The sandboxes in which these make links and that are not pinned by us."""
+    inside = {
+        op.inner.netns if isinstance(op, ops.AddVeth) else op.link.netns for op in todo if isinstance(op, MakingOp)
+    }
+    return frozenset(path for path in inside if path != HOST and not path.startswith(OWN_PINS))
+
+
+MakingOp = ops.AddVeth | ops.AddStacked
+OWN_PINS = f"{PIN_DIRECTORY}/{PIN_PREFIX}"
 
 
 OWN_NAMES = "nr"

@@ -20,7 +20,8 @@ from netrt.doctor.evidence import Evidence
 from netrt.errors import KernelRefused
 from netrt.firewall.drops import Drop, Place
 from netrt.kernel import conntrack, netns
-from netrt.kernel.apply import Hands, LinkOp, Sandboxes, do_inside, place
+from netrt.kernel.apply import Hands, LinkOp, Sandboxes, do_inside, place, strangers
+from netrt.kernel.entered import Entered
 from netrt.kernel.events import Events
 from netrt.kernel.evidence import examine
 from netrt.kernel.facts import gather
@@ -64,6 +65,7 @@ class LinuxKernel:
         self._nft = Nft(lock=lock_rules)
         self._events = Events(self._netlink)
         self._forwarding = Forwarding(paths.forwarding)
+        self._entered = Entered(paths.entered)
         self._facts: HostFacts | None = None
         self._parents: set[str] = set()
 
@@ -99,6 +101,8 @@ class LinuxKernel:
 
     def observe(self, scope: Scope) -> HostState:
         """What the kernel holds of what the scope names. Raises KernelRefused where it cannot be read."""
+        if scope.everything:
+            scope = replace(scope, sandboxes=scope.sandboxes | self._entered.paths)
         try:
             return observe(scope, self._netlink, self._settings, self._procfs, self._nft)
         except OSError as error:
@@ -145,6 +149,7 @@ class LinuxKernel:
 
     def rest(self, *, busy: bool = False) -> None:
         """Use the time between two commands to get ready for the next; `busy`: only where the next would miss it."""
+        self._entered.forget()
         self._spares.refill(1 if busy else SPARE)
 
     def husks(self) -> Sequence[str]:
@@ -169,6 +174,7 @@ class LinuxKernel:
         """Do these in order. Raises KernelRefused, naming the first that was refused."""
         sandboxes = Sandboxes(self._netlink)
         try:
+            self._entered.note(strangers(todo))
             for inside, row in groupby(todo, lambda op: place(op) != HOST):
                 if inside:
                     within = [op for op in row if isinstance(op, LinkOp)]

@@ -53,6 +53,9 @@ class Daemons:
         for switch in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
             Path("/proc/sys/net", switch).write_text("1")  # a host that forwards by its own will: we need no guard
         Path("/etc/resolv.conf").write_text("")  # nobody else is to be asked for names
+        Path(PATHS.configuration).write_text(
+            "mending = false\n"
+        )  # a start heals; what is mended between would be counted, or not
         self.moment = Moment("/run/moment")
         self._nursery = host.spawn(sys.executable, "-m", "tests.crash.mortal", "/run/moment")
         self._pid = 0
@@ -237,6 +240,8 @@ class Sweep:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         shutil.copytree("/run/kept", PATHS.lib, dirs_exist_ok=True)
         shutil.rmtree(Path(PATHS.run, "containers"), ignore_errors=True)
+        # a database of before knows nothing of what stands in a sandbox of others
+        self.host.run("ip", "netns", "exec", "pod", "nft", "flush", "ruleset")
         self._before()
         assert not (left := differences(self.before, world(self.host))), left
 

@@ -1,0 +1,47 @@
+"""Which sandboxes of others are being entered, noted in a file before the first operation in one: what stands in such a sandbox
+after a crash is told by nothing on the host, and the next start has to look there.
+
+Rule: what is noted is forgotten when the command is done, whatever came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable
+
+
+class Entered:
+    """The sandboxes that were being entered at the last crash, and those of the command that is done now. `path` is the file, in
+    a directory that a reboot empties."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.paths = _read(path)
+
+    def note(self, paths: Iterable[str]) -> None:
+        """These are about to be entered. Raises OSError."""
+        noted = self.paths | set(paths)
+        if noted == self.paths:
+            return
+        made = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(made, json.dumps(sorted(noted)).encode())
+        finally:
+            os.close(made)
+        self.paths = noted
+
+    def forget(self) -> None:
+        """All is done, or undone."""
+        if self.paths:
+            self.paths = frozenset()
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
+
+
+def _read(path: str) -> frozenset[str]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return frozenset(map(str, json.load(file)))
+    except (OSError, ValueError):
+        return frozenset()
