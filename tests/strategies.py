@@ -31,6 +31,7 @@ from netrt.model.command import (
     RemoveContainer,
     RemoveNetwork,
     Rename,
+    UpdateNetwork,
 )
 from netrt.model.container import ProcessSpec, ProcessState, Sandbox
 from netrt.model.network import Mode, Subnet
@@ -192,6 +193,15 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(NoteProcess, container=container_refs, state=process_states),
     st.builds(Rename, container=container_refs, name=st.sampled_from(CONTAINER_NAMES)),
     st.builds(Publish, container=container_refs, add=few(ports), remove=few(ports)),
+    st.builds(
+        UpdateNetwork,
+        network=network_refs,
+        grow=few(st.sampled_from(("10.1.0.0/23", "10.2.0.0/28", "10.2.0.0/15", "fd00:1::/60", "fd00:2::/64")), 1),
+        add=few(subnets, 1),
+        ipv6=st.booleans(),
+        labels=labels,
+        dns=st.sampled_from((None, (), ("192.0.2.53",))),
+    ),
     st.builds(
         Limit,
         container=container_refs,

@@ -9,7 +9,8 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from tests.host import Host
@@ -114,6 +115,30 @@ def _datagram(asking: socket.socket, server: socket.socket, patience: float) -> 
             asking.settimeout(patience)
             return _plain(peer[0]) if asking.recv(64) == word[::-1] else ""
     return ""
+
+
+@contextmanager
+def conversation(client: Place, address: str, port: int, server: Place, server_port: int) -> Iterator[None]:
+    """A TCP connection that was open before, and still carries words both ways afterwards, whoever speaks first."""
+    listening = server.tcp(server_port)
+    asking = client.open(_family(address), socket.SOCK_STREAM)
+    asking.settimeout(PATIENT)
+    asking.connect((address, port))
+    talking, _ = listening.accept()
+    talking.settimeout(PATIENT)
+    listening.close()
+
+    def talk(*first: socket.socket) -> None:
+        for one, other in (first, first[::-1]):
+            word = os.urandom(8)
+            one.sendall(word)
+            assert other.recv(8) == word
+
+    talk(asking, talking)
+    yield
+    talk(talking, asking)
+    for each in (asking, talking):
+        each.close()
 
 
 def containing(word: bytes) -> Callable[[bytes], bool]:

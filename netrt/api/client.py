@@ -74,11 +74,12 @@ class Client:
         internal: bool = False,
         options: Mapping[str, str] = NOTHING,
         labels: Mapping[str, str] = NOTHING,
+        dns: Sequence[str] = (),
         dry_run: bool = False,
     ) -> str:
         """Make a network and return its id. A subnet is CIDR, or Docker's `{"Subnet", "Gateway", "IPRange",
-        "AuxiliaryAddresses"}`; those not given are chosen."""
-        body = {
+        "AuxiliaryAddresses"}`; those not given are chosen. `dns` are resolvers for its containers, if not the host's."""
+        body: Json = {
             "Name": name,
             "Driver": driver,
             "EnableIPv4": ipv4,
@@ -86,9 +87,30 @@ class Client:
             "Internal": internal,
             "Options": dict(options),
             "Labels": dict(labels),
-            "IPAM": {"Config": [{"Subnet": s} if isinstance(s, str) else dict(s) for s in subnets]},
+            "IPAM": {"Config": [_block(subnet) for subnet in subnets]},
         }
+        if dns:
+            body["Netrt"] = {"Dns": list(dns)}
         return self._change("POST", "/networks/create", body=body, dry_run=dry_run)
+
+    def update_network(
+        self,
+        name: str,
+        *,
+        grow: Sequence[str] = (),
+        add_subnets: Sequence[str | Mapping[str, Any]] = (),
+        ipv6: bool = False,
+        labels: Mapping[str, str] = NOTHING,
+        remove_labels: Sequence[str] = (),
+        dns: Sequence[str] | None = None,
+        dry_run: bool = False,
+    ) -> str:
+        """Change a network while it is used. `grow` are larger blocks (CIDR), each for the subnet that it contains; subnets of a
+        family that the network has not need `ipv6`; `dns` are its resolvers from now on, none (empty): the host's."""
+        body: Json = {"Grow": list(grow), "AddSubnets": [_block(subnet) for subnet in add_subnets]}
+        body |= {"Labels": dict(labels), "RemoveLabels": list(remove_labels), "EnableIPv6": ipv6 or None}
+        body["Dns"] = None if dns is None else list(dns)
+        return self._change("POST", _path("netrt", "networks", name, "update"), body=body, dry_run=dry_run)
 
     def networks(self, filters: Mapping[str, Sequence[str]] | None = None) -> list[Json]:
         """All networks, or those that the filters let through (`{"label": ["tier=front"]}`; name, id, driver, type, dangling)."""
@@ -347,6 +369,10 @@ def _filters(asked: Mapping[str, Sequence[str]] | None) -> dict[str, str]:
 
 def _flags(**flags: bool) -> dict[str, str]:
     return {name.replace("_", "-"): "1" for name, on in flags.items() if on}
+
+
+def _block(subnet: str | Mapping[str, Any]) -> Json:
+    return {"Subnet": subnet} if isinstance(subnet, str) else dict(subnet)
 
 
 def _endpoint(wish: Endpoint) -> Json:

@@ -33,6 +33,7 @@ def network() -> None:
 @click.option("--internal", is_flag=True, help="without a way to the outside")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="metadata")
 @click.option("-o", "--opt", "driver_options", multiple=True, metavar="KEY=VALUE", help="driver option")
+@click.option("--dns", multiple=True, metavar="ADDRESS", help="DNS server for its containers, if not the host's")
 @options.dry_run_option
 @click.argument("name")
 @click.pass_obj
@@ -41,6 +42,28 @@ def create(session: Session, /, dry_run: bool, **asked: Any) -> None:
     from netrt.cli.subnets import network_wishes
 
     say(session.client.create_network(**network_wishes(**asked), dry_run=dry_run), dry_run=dry_run)
+
+
+@network.command(cls=options.DockerCommand)
+@click.option("--grow", multiple=True, metavar="CIDR", help="a larger block, for the subnet that it contains")
+@click.option("--add-subnet", "subnets", multiple=True, metavar="CIDR", help="one more address block")
+@click.option("--gateway", "gateways", multiple=True, metavar="ADDRESS", help="the host's address in an added subnet")
+@click.option("--ip-range", "ranges", multiple=True, metavar="CIDR", help="the part that addresses are chosen from")
+@click.option("--aux-address", "auxiliary", multiple=True, metavar="NAME=ADDRESS", help="an address never given out")
+@click.option("--ipv6", is_flag=True, help="with IPv6 addresses from now on, for those who are on it, too")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="metadata to set")
+@click.option("--label-rm", "remove_labels", multiple=True, metavar="KEY", help="metadata to take away")
+@click.option(
+    "--dns", multiple=True, metavar="ADDRESS", help="DNS server in the place of what there were; host: its own"
+)
+@options.dry_run_option
+@options.network_argument
+@click.pass_obj
+def update(session: Session, /, network: str, dry_run: bool, **asked: Any) -> None:
+    """Change a network while it is used; no connection is lost by it."""
+    from netrt.cli.subnets import update_wishes
+
+    say(session.client.update_network(network, **update_wishes(**asked), dry_run=dry_run), dry_run=dry_run)
 
 
 @network.command()

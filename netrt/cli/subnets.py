@@ -1,4 +1,4 @@
-"""`netrt network create`: from its words to the arguments of the client's verb. All of these raise Invalid."""
+"""`netrt network create` and `update`: from their words to the arguments of the client's verb. All of these raise Invalid."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def network_wishes(
     auxiliary: Sequence[str],
     labels: Sequence[str],
     driver_options: Sequence[str],
+    dns: Sequence[str],
     **switches: bool,
 ) -> dict[str, Any]:
     """The arguments of `Client.create_network`; `switches` are those that it has too."""
@@ -34,8 +35,41 @@ def network_wishes(
         "subnets": address_blocks(subnets, gateways, ranges, auxiliary),
         "options": options,
         "labels": labels_of(labels),
+        "dns": [str(parse_ip("DNS server", address)) for address in dns],
         **switches,
     }
+
+
+def update_wishes(
+    *,
+    grow: Sequence[str],
+    subnets: Sequence[str],
+    gateways: Sequence[str],
+    ranges: Sequence[str],
+    auxiliary: Sequence[str],
+    labels: Sequence[str],
+    remove_labels: Sequence[str],
+    dns: Sequence[str],
+    ipv6: bool,
+) -> dict[str, Any]:
+    """The arguments of `Client.update_network`."""
+    if not any((grow, subnets, labels, remove_labels, dns, ipv6)):
+        raise Invalid("nothing is to be changed", hint="--grow, --add-subnet, --ipv6, --label, --label-rm or --dns")
+    return {
+        "grow": [str(parse_network("subnet", text)) for text in grow],
+        "add_subnets": address_blocks(subnets, gateways, ranges, auxiliary),
+        "labels": labels_of(labels),
+        "remove_labels": list(remove_labels),
+        "dns": _resolvers(dns),
+        "ipv6": ipv6,
+    }
+
+
+def _resolvers(dns: Sequence[str]) -> list[str] | None:
+    """None where nothing is said; `host` alone is nobody but the host's."""
+    if not dns:
+        return None
+    return [] if list(dns) == ["host"] else [str(parse_ip("DNS server", address)) for address in dns]
 
 
 def address_blocks(

@@ -75,10 +75,12 @@ def _host_sysctls(network: Network, name: str, options: BridgeOptions) -> Iterat
         return Sysctl(netns=HOST, name=f"net/{family}/{of}/{name}/{key}", value=str(value))
 
     if not options.existing:
-        yield conf("ipv6", "disable_ipv6", 0 if network.leads_outside(6) else 1)
         yield conf("ipv6", "accept_ra", 0)
     if network.leads_outside(6):
         yield conf("ipv6", "accept_dad", 0)
+    if not options.existing:  # last, for the kernel gives a live link its address with what is set by then
+        yield conf("ipv6", "disable_ipv6", 0 if network.leads_outside(6) else 1)
+    if network.leads_outside(6):
         yield Sysctl(netns=HOST, name="net/ipv6/conf/all/forwarding", value="1")
         yield conf("ipv6", "forwarding", 1)
         yield conf("ipv6", "ndisc_notify", 1)

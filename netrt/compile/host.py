@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from netrt.compile import bridge, foreign, macvlan
 from netrt.compile.facing import publishing_attachment
-from netrt.compile.names import has_names
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.objects import Key, NamePort, Object, Pin, Route
@@ -19,7 +18,7 @@ from netrt.firewall.skeleton import skeleton
 from netrt.model.address import host_of
 from netrt.model.container import Attachment, Container
 from netrt.model.decision import Touched
-from netrt.model.network import Mode, Network, bridge_options
+from netrt.model.network import Mode, Network, bridge_options, has_names
 from netrt.model.port import PortMapping
 from netrt.model.state import State
 

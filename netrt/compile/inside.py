@@ -10,7 +10,7 @@ from netrt.compile.tuning import compile_tuning
 from netrt.dataplane.objects import ON_LINK, UNIVERSE, Address, Object, Route, Rule, Sysctl
 from netrt.model.address import alone, family
 from netrt.model.container import Attachment
-from netrt.model.network import Network
+from netrt.model.network import Mode, Network
 from netrt.model.plugged import Tuning, Way
 from netrt.model.state import State
 
@@ -30,6 +30,7 @@ def compile_inside(
     for interface in attachment.addresses:
         yield Address(netns=netns, link=attachment.ifname, address=interface)
     if attachment.routes is None:
+        yield from _beside(network, attachment, netns)
         yield from _ways_out(state, network, attachment, netns)
     else:
         yield from (_chosen(way, attachment, netns) for way in attachment.routes)
@@ -37,7 +38,11 @@ def compile_inside(
 
 def _sysctls(netns: str, attachment: Attachment, free: bool) -> Iterator[Sysctl]:
     """Without an IPv6 address there is no IPv6, unless the container may send what it likes, and so may make itself one."""
-    values = {"disable_ipv6": "0", "accept_ra": "0", "accept_dad": "0"}
+    values = {
+        "accept_ra": "0",
+        "accept_dad": "0",
+        "disable_ipv6": "0",
+    }  # in this order: the link may be up
     if not any(family(interface) == 6 for interface in attachment.addresses):
         values = {} if free else {"disable_ipv6": "1"}
     chosen = attachment.tuning.sysctls if attachment.tuning else {}
@@ -45,6 +50,15 @@ def _sysctls(netns: str, attachment: Attachment, free: bool) -> Iterator[Sysctl]
         name = f"net/ipv6/conf/{attachment.ifname}/{key}"
         if name not in chosen:
             yield Sysctl(netns=netns, name=name, value=value)
+
+
+def _beside(network: Network, attachment: Attachment, netns: str) -> Iterator[Route]:
+    """Who has an address of another subnet of a bridge network is on the same link, and asked directly."""
+    for address in (attachment.address4, attachment.address6):
+        others = network.subnets_of(family(address)) if address and network.mode is Mode.BRIDGE else ()
+        for subnet in others:
+            if subnet != network.subnet_of(address):
+                yield Route(netns=netns, dst=subnet.cidr, via="", link=attachment.ifname)
 
 
 def _chosen(way: Way, attachment: Attachment, netns: str) -> Route:

@@ -22,7 +22,7 @@ from netrt.model.container import HOST_SANDBOX, Attachment, Container
 from netrt.model.difference import difference
 from netrt.model.health import Health
 from netrt.model.names import short_id
-from netrt.model.network import Mode, Network
+from netrt.model.network import Network, has_names
 from netrt.model.state import State
 
 V = TypeVar("V", str, Service)
@@ -43,13 +43,6 @@ def host_upstreams(servers: Iterable[str]) -> tuple[Upstream, ...]:
         scoped = bool(getattr(address, "scope_id", None))
         found.append(Upstream(address=server, from_host=address.is_loopback or address.is_unspecified or scoped))
     return tuple(found)
-
-
-def has_names(network: Network) -> bool:
-    """Whether containers find each other by name there: on what people made for containers, as with Docker, be it in the
-    configuration of a runtime. What stands for a reference plugin's network has none."""
-    ours = network.plugin in ("", "netrt")
-    return network.mode not in (Mode.HOST, Mode.NONE, Mode.FOREIGN) and not network.predefined and ours
 
 
 def answers_for_aliases(container: Container) -> bool:
@@ -148,8 +141,8 @@ def _view(state: State, owner: Container, members: Iterable[str], resolving: Res
     named = tuple(dict.fromkeys(network.id for network in networks if has_names(network)))
     if not named or owner.sandbox.path == HOST_SANDBOX:
         return None
-    asked = owner.process.dns if owner.process else ()
-    upstreams = tuple(Upstream(address) for address in asked) or resolving.upstreams
+    asked = (owner.process.dns if owner.process else ()) or [own for network in networks for own in network.dns]
+    upstreams = tuple(Upstream(address) for address in dict.fromkeys(asked)) or resolving.upstreams
     return View(
         sandbox=owner.sandbox.path,
         networks=named,

@@ -67,7 +67,7 @@ class Handover:
         moved = [
             k
             for k, attachment in put
-            if k in before.attachments and before.attachments[k].addresses != attachment.addresses
+            if k in before.attachments and not set(before.attachments[k].hosts) <= set(attachment.hosts)
         ]
         if not gone and not moved:
             return

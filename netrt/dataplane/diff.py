@@ -40,6 +40,7 @@ from netrt.dataplane.objects import (
     Skeleton,
     Sysctl,
 )
+from netrt.dataplane.resized import resized
 from netrt.errors import Conflict
 from netrt.model.names import is_made_link_name
 
@@ -199,9 +200,10 @@ def _neighbors_down(seen: HostState, wanted: HostState, gone: frozenset[End]) ->
 
 def _addresses_down(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[ops.DelAddress]:
     """Also one whose routes were taken away: put in anew, it has them again."""
+    grown = {before.key for before in resized(seen, wanted, gone).values()}
     for address in seen.all(Address):
         end = address.netns, address.link
-        kept = address.routed and address.key in wanted.objects
+        kept = (address.routed and address.key in wanted.objects) or address.key in grown
         if not kept and end not in gone and wanted.get(Link, "link", *end):
             yield ops.DelAddress(address)
 
@@ -316,9 +318,14 @@ def _name_ports_up(seen: HostState, wanted: HostState, _: frozenset[End]) -> Ite
             yield port.netns, ops.PutNamePort(port)
 
 
-def _addresses_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[tuple[str, ops.AddAddress]]:
+def _addresses_up(
+    seen: HostState, wanted: HostState, gone: frozenset[End]
+) -> Iterator[tuple[str, ops.AddAddress | ops.ResizeAddress]]:
+    grown = resized(seen, wanted, gone)
     for address in wanted.all(Address):
-        if seen.objects.get(address.key) != address or (address.netns, address.link) in gone:
+        if address.key in grown:
+            yield address.netns, ops.ResizeAddress(address, grown[address.key].address)
+        elif seen.objects.get(address.key) != address or (address.netns, address.link) in gone:
             yield address.netns, ops.AddAddress(address)
 
 

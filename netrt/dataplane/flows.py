@@ -21,7 +21,8 @@ def forget(gone: Iterable[Object], come: Iterable[Object]) -> tuple[Op, ...]:
     that reached the host's port before, for a client that keeps sending would keep such an entry alive for ever.
     """
     left, made = tuple(gone), tuple(come)
-    addresses = {host_of(a.address) for a in left if isinstance(a, Address) and a.netns != HOST}
+    lost = {_place(a) for a in left if isinstance(a, Address) and a.netns != HOST}
+    addresses = {host for _, host in lost - {_place(a) for a in made if isinstance(a, Address)}}
     ended = _ranges(_publication(e) for e in left if isinstance(e, Element) and e.publishes)
     begun = _ranges(_publication(e) for e in made if isinstance(e, Element) and e.publishes)
     return (
@@ -29,6 +30,11 @@ def forget(gone: Iterable[Object], come: Iterable[Object]) -> tuple[Op, ...]:
         *(ForgetPort(proto, ip, first, last, to) for proto, ip, to, first, last in ended if to not in addresses),
         *(ForgetPort(proto, ip, first, last, "") for proto, ip, _, first, last in begun if proto == "udp"),
     )
+
+
+def _place(address: Address) -> tuple[str, str]:
+    """Where an address is, of whatever prefix length."""
+    return address.netns, host_of(address.address)
 
 
 def _publication(element: Element) -> Publication:

@@ -152,6 +152,19 @@ class DelAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class ResizeAddress:
+    """Give an address of a link another prefix length. It is there all the time (IPv4), or but for a moment in the kernel (IPv6,
+    which takes no address twice), and routes that do not stand on its subnet stay."""
+
+    address: Address
+    before: str
+
+    def describe(self) -> str:
+        where = f"{self.address.link}{inside(self.address.netns)}"
+        return f"set address {self.address.address} in the place of {self.before} on {where}"
+
+
+@dataclass(frozen=True, slots=True)
 class Announce:
     """Tell the neighbours of a link that is up at which MAC an address of it is (gratuitous ARP, RFC 5227 section 3; unsolicited
     neighbour advertisement, RFC 4861 section 7.2.6). Not observable; harmless twice."""
@@ -331,6 +344,7 @@ Op = (
     | DelLink
     | AddAddress
     | DelAddress
+    | ResizeAddress
     | SetRoute
     | DelRoute
     | SetNeighbor

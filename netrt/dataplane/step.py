@@ -159,6 +159,14 @@ def _del_address(host: HostState, op: ops.DelAddress) -> HostState:
     return host.replaced([r.key for r in host.all(Route) if _on_link(r, gone.netns, gone.link) and ":" not in r.dst])
 
 
+def _resize_address(host: HostState, op: ops.ResizeAddress) -> HostState:
+    address = op.address
+    _need_any(host, op, address.netns, address.link)
+    if address.key in host.objects:
+        raise _refuse(op, errno.EEXIST)
+    return host.replaced([("address", address.netns, address.link, op.before)], [address])
+
+
 def _set_route(host: HostState, op: ops.SetRoute) -> HostState:
     route = op.route
     link = _need_link(host, op, route.netns, route.link)
@@ -295,6 +303,7 @@ STEPS: dict[type, Callable[..., HostState]] = {
     ops.DelLink: lambda host, op: _without_link(host, _need_link(host, op, op.netns, op.name)),
     ops.AddAddress: _add_address,
     ops.DelAddress: _del_address,
+    ops.ResizeAddress: _resize_address,
     ops.SetRoute: _set_route,
     ops.DelRoute: _del_route,
     ops.SetRule: _set_rule,

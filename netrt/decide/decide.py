@@ -10,6 +10,7 @@ from netrt.decide.endpoints import connect, disconnect
 from netrt.decide.live import limit, publish
 from netrt.decide.networks import create_network, prune_networks, remove_network
 from netrt.decide.plugged import adjust, attach_plugged, collect, detach_plugged
+from netrt.decide.updated import update_network
 from netrt.ipam.pools import DEFAULT, Pools
 from netrt.model.command import (
     Adjust,
@@ -30,6 +31,7 @@ from netrt.model.command import (
     RemoveContainer,
     RemoveNetwork,
     Rename,
+    UpdateNetwork,
 )
 from netrt.model.decision import Decision
 from netrt.model.state import State
@@ -43,6 +45,8 @@ def decide(state: State, command: Command, facts: HostFacts, now: int, pools: Po
     match command:
         case CreateNetwork():
             return create_network(state, command, facts, now, pools)
+        case UpdateNetwork():
+            return update_network(state, command, facts, now, pools)
         case RemoveNetwork():
             return remove_network(state, command, now)
         case PruneNetworks():

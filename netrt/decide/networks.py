@@ -93,6 +93,7 @@ def create_network(state: State, command: CreateNetwork, facts: HostFacts, now: 
         internal=command.internal,
         options=dict(command.options),
         labels=dict(command.labels),
+        dns=resolvers(command.dns),
     )
     check_bridge_name(state, network)
     if network.mode in PARENTED:
@@ -134,13 +135,18 @@ def _subnets(state: State, command: CreateNetwork, ipv6: bool, facts: HostFacts,
             raise Invalid(f"subnets {one.cidr} and {other.cidr} of one network overlap")
     for subnet in given:
         # whoever stands on a parent is in the parent's own subnet
-        _refuse_overlap(state, subnet.cidr, () if command.mode in PARENTED else facts.routes)
+        refuse_overlap(state.networks.values(), subnet.cidr, () if command.mode in PARENTED else facts.routes)
     subnets = list(given)
     for version, asked in ((4, command.ipv4), (6, ipv6)):
         if asked and not any(family(subnet.cidr) == version for subnet in given):
             taken = (*taken_subnets(state, facts), *(subnet.cidr for subnet in given))
             subnets.append(completed(Subnet(cidr=choose_subnet(version, taken, pools))))
     return tuple(sorted(subnets, key=lambda subnet: family(subnet.cidr)))
+
+
+def resolvers(asked: Iterable[str]) -> tuple[str, ...]:
+    """The resolvers of a network, in canonical text. Raises Invalid."""
+    return tuple(dict.fromkeys(str(parse_ip("resolver", text)) for text in asked))
 
 
 def completed(subnet: Subnet) -> Subnet:
@@ -167,8 +173,9 @@ def taken_subnets(state: State, facts: HostFacts) -> tuple[str, ...]:
     return (*(subnet.cidr for network in state.networks.values() for subnet in network.subnets), *facts.routes)
 
 
-def _refuse_overlap(state: State, cidr: str, routes: Iterable[str]) -> None:
-    for network in state.networks.values():
+def refuse_overlap(networks: Iterable[Network], cidr: str, routes: Iterable[str]) -> None:
+    """Raises InUse where one of these networks has addresses of this subnet, Conflict where a route does."""
+    for network in networks:
         for other in network.subnets:
             if overlaps(cidr, other.cidr):
                 raise InUse(f"subnet {cidr} overlaps network {network.name} ({other.cidr})")

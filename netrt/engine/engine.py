@@ -5,12 +5,11 @@ holds it and the store has it. Rule 3: a command that fails leaves State, store 
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -20,12 +19,11 @@ from msgspec.structs import replace
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.ops import DelLink, Op, UnpinNamespace
 from netrt.decide.decide import decide
-from netrt.decide.lookup import find_network
-from netrt.decide.networks import DEFAULT_NAMES
 from netrt.engine.converge import Change, converge, converge_whole, places_of, planned
 from netrt.engine.death import dead
 from netrt.engine.garbage import Garbage, garbage, stale
 from netrt.engine.heal import Healed, Piece, concerned, heal, heal_all
+from netrt.engine.needed import needed
 from netrt.engine.ports import Kernel, Publisher, Store
 from netrt.errors import Conflict, Exhausted, Exists, KernelRefused, NetrtError, Residue, Unavailable
 from netrt.ipam.pools import Pools
@@ -34,17 +32,13 @@ from netrt.model.command import (
     Attach,
     Collect,
     Command,
-    Connect,
-    CreateContainer,
-    CreateNetwork,
     Detach,
     NoteProcess,
-    Publish,
     Reclaim,
 )
 from netrt.model.decision import Decision
-from netrt.model.network import DEFAULT_NETWORK, PARENTED, parent_options, parents_named
-from netrt.model.port import PROTOCOLS, PortMapping
+from netrt.model.network import PARENTED, parent_options
+from netrt.model.port import PROTOCOLS
 from netrt.model.state import State
 from netrt.spans import Trace, current, into, span
 
@@ -288,46 +282,9 @@ class Engine:
             return decide(self._state, command, facts, self._clock(), self._pools)
 
     def _facts(self, command: Command) -> HostFacts:
-        """Facts are read anew only where a network may be made from them; listeners only where a port is published; parents
-        where something is to stand on them."""
-        fresh, listeners, parents = False, frozenset[str](), frozenset[str]()
-        match command:
-            case CreateNetwork(mode=mode, options=options):
-                fresh, parents = True, parents_named(mode, options)
-            case CreateContainer(endpoints=wished):
-                fresh = self._lacks_default(command.network_mode, *(e.network for e in wished))
-                listeners = _protocols(command.ports)
-                parents = self._parents(command.network_mode, *(e.network for e in wished))
-            case Connect(endpoint=wish):
-                fresh = self._lacks_default(wish.network)
-                parents = self._parents(wish.network)
-            case NoteProcess(state=state):
-                listeners = frozenset(PROTOCOLS if state.starting else ())
-            case Attach(definition=definition):
-                fresh = definition is not None and definition.name not in self._state.network_names
-                listeners = _protocols(command.ports)
-                parents = self._parents(command.endpoint.network, *([definition.name] if definition else []))
-                parents |= parents_named(definition.mode, definition.options) if definition else frozenset()
-            case Publish(add=ports):
-                listeners = _protocols(ports)
-            case Adjust():
-                listeners = _protocols(command.ports or ())
+        needs = needed(self._state, command)
         with span("facts"):
-            return self._kernel.facts(listeners=listeners, fresh=fresh, parents=parents)
-
-    def _parents(self, *refs: str) -> frozenset[str]:
-        """The parents of the networks that are meant, as far as these are there."""
-        found: set[str] = set()
-        for ref in refs:
-            with contextlib.suppress(NetrtError):
-                held = self._state.networks.get(self._state.network_names.get(ref, ref))
-                network = held or find_network(self._state, ref)
-                found |= parents_named(network.mode, network.options)
-        return frozenset(found)
-
-    def _lacks_default(self, *networks: str) -> bool:
-        """Whether these may mean the default network, and it is yet to be made."""
-        return DEFAULT_NETWORK not in self._state.network_names and not set(networks).isdisjoint(("", *DEFAULT_NAMES))
+            return self._kernel.facts(listeners=needs.listeners, fresh=needs.fresh, parents=needs.parents)
 
     def _commit(self, decision: Decision, facts: HostFacts | None = None) -> None:
         before, after = self._state, decision.state
@@ -391,7 +348,3 @@ class Engine:
         if done:
             self._publisher.repaired(done)
         return Outcome(state=self._state, id="", plan=tuple(op.describe() for op in done))
-
-
-def _protocols(ports: Iterable[PortMapping]) -> frozenset[str]:
-    return frozenset(mapping.protocol for mapping in ports)

@@ -40,6 +40,7 @@ KINDS: dict[type[Op], str] = {
     ops.ChangeSetting: "link attribute",
     ops.AddAddress: "address",
     ops.DelAddress: "address",
+    ops.ResizeAddress: "address",
     ops.SetRoute: "route",
     ops.DelRoute: "route",
     ops.SetNeighbor: "neighbour",

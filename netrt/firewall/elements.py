@@ -30,6 +30,8 @@ def network_elements(network: Network, bridge: str) -> tuple[Element, ...]:
         if not network.leads_outside(version):
             found.append(_inet(f"isolated{version}", bridge))
             continue
+        gateways = [subnet.gateway for subnet in network.subnets_of(version) if subnet.gateway]
+        found += [_map(f"gateway_of{version}", (bridge,), (gateway,)) for gateway in gateways[:1]]
         if options.gateway_mode(version) is GatewayMode.ROUTED:
             found.append(_inet(f"routed{version}", bridge))
             continue
@@ -37,7 +39,7 @@ def network_elements(network: Network, bridge: str) -> tuple[Element, ...]:
             found.append(_inet(f"masquerade{version}", bridge))
         if options.open:
             continue
-        found += [_inet(f"gateways{version}", s.gateway) for s in network.subnets_of(version) if s.gateway]
+        found += [_inet(f"gateways{version}", gateway) for gateway in gateways]
     return tuple(found)
 
 

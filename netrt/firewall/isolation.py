@@ -27,10 +27,17 @@ CHAINS = f"""\
 
 	chain forward {{
 		type filter hook forward priority filter; policy accept;
+		tcp flags syn jump forward_syn
 		ct state established accept
 		iifname @fenced oifname @fenced jump forward_fenced
 		iifname @bridges goto forward_from_bridge
 		oifname @bridges goto forward_to_bridge
+	}}
+
+	# both sides are told no more than what goes through here, either way, whatever they think of their own links
+	chain forward_syn {{
+		iifname @bridges tcp option maxseg size set rt mtu
+		oifname @bridges tcp option maxseg size set rt mtu
 	}}
 
 	# bridges that are not to reach each other, also such as others made

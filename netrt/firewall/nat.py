@@ -57,15 +57,22 @@ CHAINS = f"""\
 	}}
 
 	chain into_bridge {{
-		ip saddr 127.0.0.0/8 masquerade
+		ip saddr 127.0.0.0/8 goto as_gateway
 		ip6 saddr ::1 snat ip6 to {FROM_LOOPBACK6}
-		ct status dnat iifname . oifname @pairs masquerade
-		ct status dnat ip daddr . iifname @also_on4 masquerade
-		ct status dnat ip6 daddr . iifname @also_on6 masquerade
-		ct status dnat ip daddr @masquerade_to4 masquerade
-		ct status dnat ip6 daddr @masquerade_to6 masquerade
+		ct status dnat iifname . oifname @pairs goto as_gateway
+		ct status dnat ip daddr . iifname @also_on4 goto as_gateway
+		ct status dnat ip6 daddr . iifname @also_on6 goto as_gateway
+		ct status dnat ip daddr @masquerade_to4 goto as_gateway
+		ct status dnat ip6 daddr @masquerade_to6 goto as_gateway
 		# with bridge netfilter such a packet stays in the bridge, and then shows no input interface; nor do our own packets
-		ct status dnat iif 0 fib saddr type != local masquerade
+		ct status dnat iif 0 fib saddr type != local goto as_gateway
+	}}
+
+	# by name, for the kernel forgets what it masqueraded by an address when that gets another prefix length
+	chain as_gateway {{
+		snat ip to oifname map @gateway_of4
+		snat ip6 to oifname map @gateway_of6
+		masquerade
 	}}
 """
 

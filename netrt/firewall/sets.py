@@ -87,6 +87,8 @@ _ALL = (
     _inet("routed6", Part.LINK),
     _inet("gateways4", Part.IPV4),
     _inet("gateways6", Part.IPV6),
+    Set(table="inet", name="gateway_of4", key=(Part.LINK,), value=(Part.IPV4,)),
+    Set(table="inet", name="gateway_of6", key=(Part.LINK,), value=(Part.IPV6,)),
     _inet("also_on4", Part.IPV4, Part.LINK),
     _inet("also_on6", Part.IPV6, Part.LINK),
     _inet("masquerade_to4", Part.IPV4),

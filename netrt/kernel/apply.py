@@ -36,6 +36,7 @@ LinkOp = (
     | ops.DelLink
     | ops.AddAddress
     | ops.DelAddress
+    | ops.ResizeAddress
     | ops.SetRoute
     | ops.DelRoute
     | ops.SetRule
@@ -66,7 +67,7 @@ def place(op: ops.Op) -> str:
             return op.netns
         case ops.AddStacked():
             return op.link.netns
-        case ops.AddAddress() | ops.DelAddress() | ops.Announce():
+        case ops.AddAddress() | ops.DelAddress() | ops.ResizeAddress() | ops.Announce():
             return op.address.netns
         case ops.SetRoute() | ops.DelRoute():
             return op.route.netns
@@ -181,6 +182,8 @@ class Hands:
                 self._wait(op, routes.add_address(address, self._index(address.link)))
             case ops.DelAddress(address):
                 self._wait(op, routes.delete_address(address, self._index(address.link)))
+            case ops.ResizeAddress(address, before):
+                self._resize(op, routes.resize_address(address, before, self._index(address.link)))
             case ops.SetRoute(route):
                 self._wait(op, routes.add_route(route, self._needed(op, route.link)))
             case ops.DelRoute(route):
@@ -202,13 +205,8 @@ class Hands:
                     raise refused(op, error.errno or 0) from None
             case ops.ChangeSetting(setting):
                 self._wait(op, links.change_setting(setting))
-            case ops.PutNamePort(port):
-                self._flush()
-                with span("PutNamePort"):
-                    self._checked(op, nameport.put(port))
-            case ops.TakeNamePort():
-                self._flush()
-                self._checked(op, nameport.take())
+            case ops.PutNamePort() | ops.TakeNamePort():
+                self._lead(op)
             case ops.AddIfb(link):
                 self._make(op, link.name, links.add_ifb(link, ipv6=self._settings.has_ipv6()))
             case ops.Announce(address):
@@ -219,6 +217,21 @@ class Hands:
                     raise refused(op, error.errno or 0) from None
             case _:
                 self._shape(op)
+
+    def _lead(self, op: ops.PutNamePort | ops.TakeNamePort) -> None:
+        self._flush()
+        with span(type(op).__name__):
+            self._checked(op, nameport.put(op.port) if isinstance(op, ops.PutNamePort) else nameport.take())
+
+    def _resize(self, op: ops.ResizeAddress, requests: tuple[Request, Request]) -> None:
+        """For IPv4 the second one only where the first was not refused; for IPv6 nothing may come between them."""
+        first, second = requests
+        if ":" in op.before:
+            self._wait(op, first, second)
+        else:
+            self._wait(op, first)
+            self._flush()
+            self._wait(op, second)
 
     def _checked(self, op: LinkOp, number: int) -> None:
         if number and not harmless(op, number):

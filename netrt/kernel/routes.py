@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from socket import AF_INET, AF_INET6, AF_UNSPEC, inet_pton
 
 from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
@@ -105,6 +105,12 @@ def add_address(wanted: Address, index: int) -> Request:
 
 def delete_address(gone: Address, index: int) -> Request:
     return Request(RTM_DELADDR, NLM_F_ACK, _address(gone, index))
+
+
+def resize_address(wanted: Address, before: str, index: int) -> tuple[Request, Request]:
+    """IPv4 takes the new one first, and what the old one leaves keeps its routes; IPv6 refuses an address twice on one link."""
+    made, gone = add_address(wanted, index), delete_address(replace(wanted, address=before), index)
+    return (gone, made) if ":" in before else (made, gone)
 
 
 def _address(thing: Address, index: int) -> bytes:

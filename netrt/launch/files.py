@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from netrt.compile.facing import gateway_attachment
-from netrt.compile.names import has_names
 from netrt.dns.zone import ADDRESS
 from netrt.errors import Invalid
 from netrt.launch.extrahosts import HOST_GATEWAY, parse_extra_host
@@ -25,6 +24,7 @@ from netrt.model.address import host_of, parse_ip
 from netrt.model.container import HOST_SANDBOX, Attachment, Container
 from netrt.model.difference import difference
 from netrt.model.names import short_id
+from netrt.model.network import has_names
 from netrt.model.state import State
 from netrt.paths import Paths
 

@@ -26,6 +26,22 @@ class CreateNetwork:
     internal: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    dns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateNetwork:
+    """Change a network while it is used. `grow` are larger blocks (CIDR), each in the place of the subnet that it contains; `add`
+    further subnets, also of a family that the network has not where `ipv6` is wished for; `labels` are set, `unlabel` taken away;
+    `dns` are its resolvers, none of its own where empty, and None leaves them as they are."""
+
+    network: str
+    grow: tuple[str, ...] = ()
+    add: tuple[Subnet, ...] = ()
+    ipv6: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    unlabel: tuple[str, ...] = ()
+    dns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +270,7 @@ class Collect:
 
 Command = (
     CreateNetwork
+    | UpdateNetwork
     | RemoveNetwork
     | PruneNetworks
     | CreateContainer

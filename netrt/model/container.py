@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from netrt.model.address import family
+from netrt.model.address import family, host_of
 from netrt.model.health import Health, HealthCheck
 from netrt.model.names import check_hostname, check_label, check_name
 from netrt.model.plugged import Bandwidth, Plugged, Tuning, Way
@@ -140,6 +140,11 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     def addresses(self) -> tuple[str, ...]:
         """Its addresses with prefix length, IPv4 first."""
         return tuple(a for a in (self.address4, self.address6, *self.more) if a)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The same without prefix length: of what size their subnets are makes no difference to them."""
+        return tuple(map(host_of, self.addresses))
 
     def address(self, version: int) -> str:
         """Its address with prefix length of one family (4 or 6), or empty."""

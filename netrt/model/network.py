@@ -140,7 +140,7 @@ def _reserved(cidr: str, gateway: str | None, auxiliary: tuple[tuple[str, str], 
 class Network(msgspec.Struct, frozen=True, kw_only=True):
     """A named network segment. `id` is 64 hexadecimal digits; `created` is RFC 3339 in UTC; `options` are driver options as
     given. `plugin` is the CNI plugin whose configuration it follows, empty where people made it; `ingress` what CNI's firewall
-    plugin asked for. Raises Invalid when made."""
+    plugin asked for; `dns` are the resolvers that its containers ask, if not the host's. Raises Invalid when made."""
 
     id: str
     name: str
@@ -154,6 +154,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
     plugin: str = ""
     ingress: Ingress = Ingress.OPEN
+    dns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_name("network name", self.name)
@@ -261,6 +262,13 @@ BRIDGE_OPTIONS: dict[str, tuple[str, option.Reader]] = {
 def bridge_options(options: Mapping[str, str]) -> BridgeOptions:
     """Read driver options. Raises Invalid with the list of known options for one that is unknown."""
     return BridgeOptions(**option.read_options("bridge", BRIDGE_OPTIONS, options))
+
+
+def has_names(network: Network) -> bool:
+    """Whether containers find each other by name there: on what people made for containers, as with Docker, be it in the
+    configuration of a runtime. What stands for a reference plugin's network has none."""
+    ours = network.plugin in ("", "netrt")
+    return network.mode not in (Mode.HOST, Mode.NONE, Mode.FOREIGN) and not network.predefined and ours
 
 
 def parent_options(network: Network) -> ParentOptions:

@@ -219,7 +219,7 @@ class State:
         """Add an attachment (its container and network exist), or replace one on the same network."""
         key, mine = attachment.key, self.of_container.get(attachment.container_id, ())
         before = self.attachments.get(key)
-        if before is not None and (before.addresses, before.mac) != (attachment.addresses, attachment.mac):
+        if before is not None and (before.hosts, before.mac) != (attachment.hosts, attachment.mac):
             moved = self.without_attachment(key).with_attachment(attachment)
             return replace(moved, of_container=self.of_container)  # its place among the others stays
         addresses, ledgers, released = self.addresses, self.ledgers, self.released

@@ -106,6 +106,15 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
         ops.DelAddress(ONE.address6),
         ops.DelAddress(ONE.address4),
     ),
+    "addresses get another prefix length, and routes stay": (
+        *NETWORK,
+        *ONE.attached(),
+        ops.ResizeAddress(replace(GATEWAYS[0], address="10.1.0.1/22"), GATEWAYS[0].address),
+        ops.ResizeAddress(replace(ONE.address4, address="10.1.0.2/22"), ONE.address4.address),
+        ops.ResizeAddress(replace(ONE.address6, address="fd00::2/60"), ONE.address6.address),
+        no(ops.ResizeAddress(replace(ONE.address4, address="10.1.0.2/22"), "10.1.0.2/22"), errno.EEXIST),
+        no(ops.ResizeAddress(replace(ONE.address4, link="nobody"), ONE.address4.address), errno.ENODEV),
+    ),
     "a route is replaced": (
         *NETWORK,
         *ONE.attached(),
@@ -185,7 +194,7 @@ def mentioned(steps: Iterable[Step]) -> Iterator[Object]:
         match step[0] if isinstance(step, tuple) else step:
             case ops.PinNamespace(thing) | ops.AddBridge(thing) | ops.AddAddress(thing) | ops.SetRoute(thing):
                 yield thing
-            case ops.SetSysctl(thing) | ops.PutNamePort(thing):
+            case ops.SetSysctl(thing) | ops.PutNamePort(thing) | ops.ResizeAddress(thing):
                 yield thing
             case ops.AddStacked(thing) | ops.SetNeighbor(thing) | ops.SetRule(thing):
                 yield thing

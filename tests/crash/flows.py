@@ -64,6 +64,7 @@ def _cni(verb: str, ifname: str = "eth0", **more: Any) -> Work:
 
 
 app, back = _network("app", ipv6=True), _network("back", internal=True)
+small = _network("app", subnets=["10.1.0.0/24", "fd00:1::/112"], ipv6=True)
 web = _container("web", "app", ports=["8080:80", "5000-5009:6000-6009/udp"])
 plain = _container("plain", "app")
 both = _container("both", on={"app": {}, "back": {"aliases": ["store"]}})
@@ -86,6 +87,19 @@ FLOWS: Mapping[str, Flow] = {
     "network remove, the last": Flow(given=(app,), then=lambda client: client.remove_network("app")),
     "network remove, by force": Flow(
         given=(app, back, both), then=lambda client: client.remove_network("back", force=True)
+    ),
+    "network update": Flow(
+        given=(small, plain, web),
+        then=lambda client: client.update_network(
+            "app",
+            grow=["10.1.0.0/22", "fd00:1::/64"],
+            add_subnets=["10.2.0.0/24"],
+            labels={"a": "b"},
+            dns=["192.0.2.53"],
+        ),
+    ),
+    "network update, to IPv6": Flow(
+        given=(back, _container("inner", "back")), then=lambda client: client.update_network("back", ipv6=True)
     ),
     "network prune": Flow(given=(app, back, plain), then=lambda client: client.prune_networks()),
     **ATTACH,

@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from tests.command import Box
 from tests.e2e.conftest import HOST4, HOST6, OUTSIDE4, OUTSIDE6, Site
 from tests.snapshot import differences, snapshot
-from tests.traffic import BRIEF, PATIENT, Place, seen
+from tests.traffic import BRIEF, PATIENT, Place, conversation, seen
 
 pytestmark = pytest.mark.root
-
-
-@contextmanager
-def conversation(client: Place, address: str, port: int, server: Place, server_port: int) -> Iterator[None]:
-    """A TCP connection that was open before, and still carries words both ways afterwards."""
-    listening = server.tcp(server_port)
-    asking = client.open(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-    asking.settimeout(PATIENT)
-    asking.connect((address, port))
-    talking, _ = listening.accept()
-    talking.settimeout(PATIENT)
-
-    def talk() -> None:
-        for one, other in ((asking, talking), (talking, asking)):
-            word = os.urandom(8)
-            one.sendall(word)
-            assert other.recv(8) == word
-
-    talk()
-    yield
-    talk()
-    for each in (asking, talking, listening):
-        each.close()
 
 
 def test_ports_come_and_go(site: Site) -> None:

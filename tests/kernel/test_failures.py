@@ -29,6 +29,7 @@ from netrt.model.command import (
     Publish,
     RemoveContainer,
     RemoveNetwork,
+    UpdateNetwork,
 )
 from netrt.model.network import PARENTED, Mode, Subnet
 from netrt.model.port import parse_port
@@ -103,6 +104,8 @@ box = CreateContainer(id=WEB, name="box", network_mode="lan")
 second = CreateContainer(id=DB, name="second", network_mode="lan")
 idle = CreateContainer(id=DB, name="idle", network_mode="back")
 
+plain = CreateNetwork(id=NET, name="app")
+fixed = CreateNetwork(id=NET, name="app", ipv6=True, subnets=(Subnet(cidr="10.1.0.0/24"), Subnet(cidr="fd00:1::/112")))
 front = CreateNetwork(id=OTHER, name="front", ipv6=True)
 both = CreateContainer(
     id=DB, name="both", network_mode="app", endpoints=(Endpoint(network="app"), Endpoint(network="front"))
@@ -112,6 +115,11 @@ ports = Publish(container="web", add=(parse_port("8081:81"), parse_port("90-92:9
 
 FLOWS = {
     "change published ports": Flow((network, web), ports),
+    "update a network": Flow(
+        (fixed, web),
+        UpdateNetwork(network="app", grow=("10.1.0.0/22", "fd00:1::/64"), add=(Subnet(cidr="10.2.0.0/24"),)),
+    ),
+    "give a network IPv6": Flow((plain, web), UpdateNetwork(network="app", ipv6=True)),
     "limit bandwidth": Flow((network, web), Limit(container="web", bandwidth="ingress=1mbit,egress=2mbit")),
     "limit no more": Flow(
         (network, web, Limit(container="web", bandwidth="ingress=1mbit,egress=2mbit")),

@@ -33,12 +33,12 @@ from netrt.cni.refusal import (
 from netrt.cni.resolvconf import resolver_of
 from netrt.cni.result import Dns, Result, RouteTo
 from netrt.cni.runtime import RuntimeConfig, resolver
-from netrt.compile.names import has_names
 from netrt.dns.zone import ADDRESS
 from netrt.errors import Invalid, NetrtError, NotFound
 from netrt.model.command import Adjust, Attach, Collect, Detach, RemoveNetwork
 from netrt.model.container import Attachment, Sandbox
 from netrt.model.decision import Touched
+from netrt.model.network import has_names
 from netrt.model.state import State
 
 OUR_DNS = Dns(nameservers=(ADDRESS,), options=("ndots:0",))

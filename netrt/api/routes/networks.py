@@ -29,6 +29,10 @@ async def create_network(api: Api, request: web.Request) -> web.Response:
     return plan(*outcome.plan) if wants_plan(request) else answer({"Id": outcome.id, "Warning": ""}, 201)
 
 
+async def update_network(api: Api, request: web.Request) -> web.Response:
+    return await _changed(api, request, shapes.update_network(request.match_info["ref"], await request.read()), 204)
+
+
 async def connect(api: Api, request: web.Request) -> web.Response:
     return await _changed(api, request, shapes.connect(request.match_info["ref"], await request.read()), 200)
 
@@ -58,6 +62,7 @@ ROUTES: tuple[Route, ...] = (
     ("POST", "/networks/create", create_network),
     ("POST", "/networks/prune", prune_networks),
     ("GET", "/networks/{ref}", inspect_network),
+    ("POST", "/netrt/networks/{ref}/update", update_network),
     ("DELETE", "/networks/{ref}", remove_network),
     ("POST", "/networks/{ref}/connect", connect),
     ("POST", "/networks/{ref}/disconnect", disconnect),

@@ -16,10 +16,11 @@ from netrt.api.schema.ages import age
 from netrt.api.schema.health import SHORT, check_json
 from netrt.api.schema.networks import BANDWIDTH, IFNAME, endpoint_id
 from netrt.api.schema.query import SECOND, Filters, matches_labels, matches_text, nanoseconds
-from netrt.compile.names import has_names, names_on
+from netrt.compile.names import names_on
 from netrt.errors import Invalid
 from netrt.model.address import host_of, prefix_of
 from netrt.model.container import Attachment, Container, ProcessSpec
+from netrt.model.network import has_names
 from netrt.model.port import PortMapping
 from netrt.model.rate import bandwidth_text
 from netrt.model.state import State

@@ -13,7 +13,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from netrt.compile.names import Resolving, has_names, names_on
+from netrt.compile.names import Resolving, names_on
 from netrt.decide.lookup import shown
 from netrt.dns.answer import answer
 from netrt.dns.forward import Forward
@@ -22,7 +22,7 @@ from netrt.dns.query import plain
 from netrt.dns.zone import Names, View, Zone
 from netrt.errors import Invalid
 from netrt.model.container import Container
-from netrt.model.network import Network
+from netrt.model.network import Network, has_names
 from netrt.model.state import State
 
 Json = dict[str, Any]

@@ -10,7 +10,7 @@ from netrt.api.schema.body import Body, decode, needed, unsupported
 from netrt.api.schema.query import Filters, matches_labels, matches_text, moment, nanoseconds
 from netrt.decide.events import rfc3339
 from netrt.errors import Invalid
-from netrt.model.command import Connect, CreateNetwork, Disconnect, Endpoint, PruneNetworks
+from netrt.model.command import Connect, CreateNetwork, Disconnect, Endpoint, PruneNetworks, UpdateNetwork
 from netrt.model.container import Attachment
 from netrt.model.network import Mode, Network, Subnet
 from netrt.model.rate import parse_bandwidth
@@ -40,6 +40,12 @@ class IpamBody(Body, frozen=True, kw_only=True):
     config: list[SubnetBody] | None = None
 
 
+class NetrtBody(Body, frozen=True, kw_only=True):
+    """What Docker has not: resolvers that the containers of the network ask."""
+
+    dns: list[str] | None = None
+
+
 class NetworkBody(Body, frozen=True, kw_only=True):
     """POST /networks/create."""
 
@@ -55,6 +61,19 @@ class NetworkBody(Body, frozen=True, kw_only=True):
     ipam: IpamBody | None = None
     options: dict[str, str] | None = None
     labels: dict[str, str] | None = None
+    netrt: NetrtBody | None = None
+
+
+class UpdateBody(Body, frozen=True, kw_only=True):
+    """POST /netrt/networks/{ref}/update: larger blocks, each for the subnet that it contains, and subnets as in IPAM.Config;
+    labels to set and to take away; resolvers in the place of what there were."""
+
+    grow: list[str] | None = None
+    add_subnets: list[SubnetBody] | None = None
+    enable_ipv6: bool | None = None
+    labels: dict[str, str] | None = None
+    remove_labels: list[str] | None = None
+    dns: list[str] | None = None
 
 
 class AddressesBody(Body, frozen=True, kw_only=True):
@@ -115,6 +134,26 @@ def create_network(body: bytes, network_id: str) -> CreateNetwork:
         internal=bool(asked.internal),
         options=asked.options or {},
         labels=asked.labels or {},
+        dns=tuple((asked.netrt or NetrtBody()).dns or ()),
+    )
+
+
+def update_network(network: str, body: bytes) -> UpdateNetwork:
+    """Raises Invalid."""
+    asked = decode(UpdateBody, body)
+    if asked == UpdateBody():
+        fields = "Grow, AddSubnets, EnableIPv6, Labels, RemoveLabels and Dns"
+        raise Invalid(f"fields {fields} are all missing", hint="at least one of them is expected")
+    if asked.enable_ipv6 is False:
+        raise Invalid("field EnableIPv6: a network keeps the families that it has", hint="true is expected")
+    return UpdateNetwork(
+        network=network,
+        grow=tuple(asked.grow or ()),
+        add=tuple(_subnet(f"AddSubnets[{n}]", given) for n, given in enumerate(asked.add_subnets or ())),
+        ipv6=bool(asked.enable_ipv6),
+        labels=asked.labels or {},
+        unlabel=tuple(asked.remove_labels or ()),
+        dns=None if asked.dns is None else tuple(asked.dns),
     )
 
 
@@ -230,6 +269,7 @@ def network_json(state: State, network: Network, *, containers: bool = True) -> 
         "Containers": _containers(state, network) if containers else {},
         "Options": network.options,
         "Labels": network.labels,
+        **({"Netrt": {"Dns": network.dns}} if network.dns else {}),
     }
 
 

@@ -163,3 +163,19 @@ def test_dry_run_plans_and_changes_nothing(desk: Desk) -> None:
         client.create_network("app", dry_run=True)
     assert desk.engine.state is before
     assert desk.kernel.host is host
+
+
+def test_update(client: Client) -> None:
+    client.create_network("app", subnets=["10.1.0.0/24"], labels={"tier": "front"}, dns=["192.0.2.53"])
+    assert client.network("app")["Netrt"] == {"Dns": ["192.0.2.53"]}
+    assert "in the place of 10.1.0.1/24" in client.update_network("app", grow=["10.1.0.0/22"], dry_run=True)
+    client.update_network(
+        "app", grow=["10.1.0.0/22"], add_subnets=["10.8.0.0/24"], labels={"a": "b"}, remove_labels=["tier"], dns=[]
+    )
+    shown = client.network("app")
+    assert [block["Subnet"] for block in shown["IPAM"]["Config"]] == ["10.1.0.0/22", "10.8.0.0/24"]
+    assert (shown["Labels"], "Netrt" in shown) == ({"a": "b"}, False)
+    with pytest.raises(Invalid, match="are all missing"):
+        client.request("POST", "/netrt/networks/app/update", body={})
+    with pytest.raises(Invalid, match="EnableIPv6: a network keeps the families"):
+        client.request("POST", "/netrt/networks/app/update", body={"EnableIPv6": False})

@@ -250,3 +250,39 @@ def test_dry_run_prints_the_plan_and_nothing_else(
     done = netrt("network", verb, "--dry-run", *rest)
     assert (done.status, done.out, done.err) == (0, DRY[1], "")
     assert daemon.changes[-1].query == {"dry-run": "1"}
+
+
+def test_update_says_only_what_was_said(daemon: StandIn, netrt: Netrt) -> None:
+    daemon.answer("POST", "/netrt/networks/web/update", None, 204)
+    said = "--grow 10.1.0.0/22 --add-subnet 10.2.0.0/24 --gateway 10.2.0.9 --label a=b --label-rm c --dns 192.0.2.53 --ipv6"
+    assert netrt("network", "update", *said.split(), "web") == netrt("network", "update", "web", *said.split())
+    assert filled(daemon.changes[-1].body) == {
+        "Grow": ["10.1.0.0/22"],
+        "AddSubnets": [{"Subnet": "10.2.0.0/24", "Gateway": "10.2.0.9"}],
+        "EnableIPv6": True,
+        "Labels": {"a": "b"},
+        "RemoveLabels": ["c"],
+        "Dns": ["192.0.2.53"],
+    }
+    netrt("network", "update", "web", "--label", "a=b")
+    assert daemon.changes[-1].body["Dns"] is None
+    netrt("network", "update", "web", "--dns", "host")
+    assert daemon.changes[-1].body["Dns"] == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ("web", "nothing is to be changed"),
+        ("web --grow 10.1.0.1/22", "did you mean 10.1.0.0/22?"),
+        ("web --add-subnet 10.1.0.0/33", "invalid subnet"),
+        ("web --label a=b --gateway 10.1.0.1", "needs a --subnet"),
+        ("web --dns resolver", "invalid DNS server 'resolver'"),
+        ("web --dns host --dns 192.0.2.53", "invalid DNS server 'host'"),
+    ],
+)
+def test_update_refuses_before_anything_is_asked(daemon: StandIn, netrt: Netrt, argv: str, says: str) -> None:
+    done = netrt("network", "update", *argv.split())
+    assert done.status
+    assert says in done.err
+    assert not daemon.changes

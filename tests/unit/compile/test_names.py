@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
-from netrt.compile.names import Resolving, compile_names, has_names, host_upstreams, names_change, next_names
+from netrt.compile.names import Resolving, compile_names, host_upstreams, names_change, next_names
 from netrt.decide.decide import decide
 from netrt.decide.networks import initial_state
 from netrt.dns.zone import Names, Service, Upstream, View, Zone
@@ -23,7 +23,7 @@ from netrt.model.command import (
 )
 from netrt.model.container import ProcessSpec, ProcessState
 from netrt.model.names import short_id
-from netrt.model.network import Mode, Subnet
+from netrt.model.network import Mode, Subnet, has_names
 from netrt.model.port import parse_port
 from netrt.model.state import State
 from tests.strategies import NOW, ROOMY, after, histories, identifier

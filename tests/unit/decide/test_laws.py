@@ -16,7 +16,7 @@ from netrt.decide.decide import decide
 from netrt.decide.networks import initial_state
 from netrt.errors import NetrtError
 from netrt.model.address import host_of, network
-from netrt.model.command import Command, Limit, PruneNetworks, Publish, Reclaim
+from netrt.model.command import Command, Limit, PruneNetworks, Publish, Reclaim, UpdateNetwork
 from netrt.model.decision import Decision
 from netrt.model.network import Mode
 from netrt.model.port import addresses_meet
@@ -108,6 +108,13 @@ def test_what_a_container_has_stays_until_it_is_told_otherwise(history: list[Com
     for before, command, decision in steps(history, facts):
         if isinstance(command, Publish | Limit):
             continue
+        if isinstance(command, UpdateNetwork):
+            for key, attachment in before.attachments.items():
+                grown = decision.state.attachments[key]
+                assert set(attachment.hosts) <= set(grown.hosts)
+                bare = {"address4": "", "address6": ""}
+                assert msgspec.structs.replace(attachment, **bare) == msgspec.structs.replace(grown, **bare)
+            continue
         for key in before.attachments.keys() & decision.state.attachments.keys():
             assert decision.state.attachments[key] == before.attachments[key]
         for container_id in before.containers.keys() & decision.state.containers.keys():
@@ -132,6 +139,12 @@ def test_no_port_is_taken_from_a_host_process(history: list[Command], facts: Hos
 def test_touched_names_all_that_changed(history: list[Command]) -> None:
     for before, command, decision in steps(history):
         after, touched = decision.state, decision.touched
+        if isinstance(command, UpdateNetwork):
+            grown = before.networks[decision.id].subnets != after.networks[decision.id].subnets
+            assert touched.networks == (frozenset({decision.id}) if grown else frozenset())
+            on = frozenset(key[0] for key in after.of_network.get(decision.id, ()))
+            assert touched.containers == (on if grown else frozenset())
+            continue
         assert touched.networks == before.networks.keys() ^ after.networks.keys()
         moved = {key[0] for key in before.attachments.keys() ^ after.attachments.keys()}
         assert moved <= touched.containers

@@ -52,6 +52,8 @@ def test_a_usual_network() -> None:
         "masquerade6": ("br1",),
         "gateways4": ("10.1.0.1",),
         "gateways6": ("fd00:1::1",),
+        "gateway_of4": ("br1",),
+        "gateway_of6": ("br1",),
     }
 
 
@@ -61,8 +63,8 @@ def test_what_options_change() -> None:
     assert usual ^ set(sets_of(network(masquerade="false"))) == {"masquerade4", "masquerade6"}
     assert usual ^ set(sets_of(network(host_access="true"))) == {"host_access"}
     assert usual ^ set(sets_of(network(mode4="routed"))) == {"masquerade4", "gateways4", "routed4"}
-    assert usual ^ set(sets_of(network(mode6="isolated"))) == {"masquerade6", "gateways6", "isolated6"}
-    assert usual ^ set(sets_of(network(ipv6=False))) == {"masquerade6", "gateways6", "isolated6"}
+    assert usual ^ set(sets_of(network(mode6="isolated"))) == {"masquerade6", "gateways6", "gateway_of6", "isolated6"}
+    assert usual ^ set(sets_of(network(ipv6=False))) == {"masquerade6", "gateways6", "gateway_of6", "isolated6"}
     assert set(sets_of(network(internal=True))) == {"bridges", "pairs", "icc", "isolated4", "isolated6"}
 
 

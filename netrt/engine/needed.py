@@ -1,0 +1,90 @@
+"""What must be known of the host for a command: reading it all takes longer than most commands do.
+
+Facts are read anew only where a subnet is chosen or checked by them; listeners only where a port is published; parents where
+something is to stand on them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from netrt.decide.lookup import find_network
+from netrt.decide.networks import DEFAULT_NAMES
+from netrt.errors import NetrtError
+from netrt.model.command import (
+    Adjust,
+    Attach,
+    Command,
+    Connect,
+    CreateContainer,
+    CreateNetwork,
+    NoteProcess,
+    Publish,
+    UpdateNetwork,
+)
+from netrt.model.network import DEFAULT_NETWORK, parents_named
+from netrt.model.port import PROTOCOLS, PortMapping
+from netrt.model.state import State
+
+_NONE = frozenset[str]()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """`fresh`: addresses and routes as they are now; `listeners`: the protocols whose sockets are looked at; `parents`: names."""
+
+    fresh: bool = False
+    listeners: frozenset[str] = _NONE
+    parents: frozenset[str] = _NONE
+
+
+def needed(state: State, command: Command) -> Needs:
+    """What this command needs to be decided."""
+    match command:
+        case CreateNetwork(mode=mode, options=options):
+            return Needs(fresh=True, parents=parents_named(mode, options))
+        case UpdateNetwork(network=ref):
+            return Needs(fresh=bool(command.grow or command.add or command.ipv6), parents=_parents(state, ref))
+        case CreateContainer(endpoints=wished):
+            refs = command.network_mode, *(endpoint.network for endpoint in wished)
+            return Needs(
+                fresh=_lacks_default(state, *refs), listeners=_protocols(command.ports), parents=_parents(state, *refs)
+            )
+        case Connect(endpoint=wish):
+            return Needs(fresh=_lacks_default(state, wish.network), parents=_parents(state, wish.network))
+        case NoteProcess(state=noted):
+            return Needs(listeners=frozenset(PROTOCOLS if noted.starting else ()))
+        case Attach(definition=definition):
+            defined = parents_named(definition.mode, definition.options) if definition else _NONE
+            return Needs(
+                fresh=definition is not None and definition.name not in state.network_names,
+                listeners=_protocols(command.ports),
+                parents=defined | _parents(state, command.endpoint.network, *([definition.name] if definition else [])),
+            )
+        case Publish(add=ports):
+            return Needs(listeners=_protocols(ports))
+        case Adjust():
+            return Needs(listeners=_protocols(command.ports or ()))
+        case _:
+            return Needs()
+
+
+def _parents(state: State, *refs: str) -> frozenset[str]:
+    """The parents of the networks that are meant, as far as these are there."""
+    found: set[str] = set()
+    for ref in refs:
+        with contextlib.suppress(NetrtError):
+            held = state.networks.get(state.network_names.get(ref, ref))
+            network = held or find_network(state, ref)
+            found |= parents_named(network.mode, network.options)
+    return frozenset(found)
+
+
+def _lacks_default(state: State, *networks: str) -> bool:
+    """Whether these may mean the default network, and it is yet to be made."""
+    return DEFAULT_NETWORK not in state.network_names and not set(networks).isdisjoint(("", *DEFAULT_NAMES))
+
+
+def _protocols(ports: Iterable[PortMapping]) -> frozenset[str]:
+    return frozenset(mapping.protocol for mapping in ports)
