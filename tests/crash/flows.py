@@ -98,9 +98,6 @@ FLOWS: Mapping[str, Flow] = {
             dns=["192.0.2.53"],
         ),
     ),
-    "network update, to IPv6": Flow(
-        given=(back, _container("inner", "back")), then=lambda client: client.update_network("back", ipv6=True)
-    ),
     "network prune": Flow(given=(app, back, plain), then=lambda client: client.prune_networks()),
     **ATTACH,
     "attach to two": Flow(given=(app, back, web), then=both),
