@@ -9,12 +9,12 @@ import ipaddress
 from collections.abc import Iterator
 
 from netrt.compile.facing import publishing_attachment
-from netrt.compile.names import Resolving, compile_names, has_names
+from netrt.compile.names import Resolving, compile_names
 from netrt.dns.zone import ADDRESS
 from netrt.doctor.inside import About, How, Probe
 from netrt.model.address import family, host_of
 from netrt.model.container import Attachment, Container
-from netrt.model.network import Ingress, Mode, Network, bridge_options
+from netrt.model.network import Ingress, Mode, Network, bridge_options, has_names
 from netrt.model.port import PortMapping
 from netrt.model.state import State
 
