@@ -19,12 +19,12 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.root
 
-UNLOCKED = "lock_rules = false\n"
+UNLOCKED = "lock_rules = false\nmending = false\n"
 
 
 @pytest.fixture
 def others(host: Host, netrt: Netrt) -> Host:
-    """A host where others can change our tables, with a network, a published container, and an outside."""
+    """A host where others can change our tables, and what they break stays so, with a network, a published container, and an outside."""
     Path(Paths().configuration).write_text(UNLOCKED)
     host.outside()
     netrt("network", "create", "--subnet", "10.1.0.0/24", "app")
@@ -168,6 +168,10 @@ def narrow(host: Host) -> None:
     host.run("ip", "link", "set", "uplink", "mtu", "1400")
 
 
+def no_forwarding(host: Host) -> None:
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
+
+
 def husk(host: Host) -> None:
     Path("/run/netns/netrt-husk").touch()
 
@@ -180,6 +184,7 @@ def husk(host: Host) -> None:
         (no_resolver, "dns", "names no resolver"),
         (two_ways, "rp_filter", "rp_filter is 1 and default routes lead to tun9 and uplink"),
         (narrow, "mtu", "network wide has an MTU of 1500, the way outside one of 1400"),
+        (no_forwarding, "forwarding", "net.ipv4.ip_forward is 0: nothing reaches containers from outside"),
         (husk, "stale pins", "/run/netns/netrt-husk"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
