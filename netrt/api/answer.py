@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from netrt.api.probes import Probes
 from netrt.api.schema.query import flag
 from netrt.cni.attached import Seen
 from netrt.compile.names import Resolving
+from netrt.decide.leases import wants_leases
 from netrt.doctor.inside import Inside, Probe
 from netrt.engine.converge import differences
 from netrt.engine.engine import Engine, Outcome
@@ -43,13 +45,23 @@ class Glance(Protocol):
     def loopback_addresses(self, path: str) -> tuple[str, ...]: ...
 
 
+Leasing = Callable[[Command], AbstractAsyncContextManager[Command]]
+"""Completes a command by what DHCP servers give for it; given back where the work within raises. Raises NetrtError."""
+
+
+@asynccontextmanager
+async def nothing_leased(command: Command) -> AsyncIterator[Command]:
+    """Where nobody asks a DHCP server."""
+    yield command
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
     """`adopt` makes a Sandbox of a path (Invalid if it leads to no network namespace); `glance` looks at single links,
     `look_inside` at all of a sandbox (Invalid, KernelRefused);
     `publish_address` is the host address of ports that name none; `resolving` tells what names depend on beside the State, as it
     is now; `counts` is what is counted; `clock` gives nanoseconds since the epoch; `starting` are ids whose start is on its
-    way; `probes` what checks of health said last, by id."""
+    way; `probes` what checks of health said last, by id; `leasing` asks DHCP servers."""
 
     engine: Engine
     hub: Hub
@@ -63,6 +75,7 @@ class Api:
     clock: Callable[[], int] = time.time_ns
     starting: set[str] = field(default_factory=set)
     probes: dict[str, Probes] = field(default_factory=dict)
+    leasing: Leasing = nothing_leased
 
     async def compare(self, about: Touched) -> tuple[str, ...]:
         """What of these networks and containers is not as it should be. Raises NetrtError."""
@@ -70,6 +83,12 @@ class Api:
 
     async def ask(self, command: Command, *, dry_run: bool = False) -> Outcome:
         """What the engine makes of a command; who waits for its commit was told before this returns. Raises NetrtError."""
+        if dry_run or not wants_leases(self.engine.state, command):
+            return await self._asked(command, dry_run=dry_run)
+        async with self.leasing(command) as complete:
+            return await self._asked(complete)
+
+    async def _asked(self, command: Command, *, dry_run: bool = False) -> Outcome:
         loop, future = asyncio.get_running_loop(), self.engine.submit(command, dry_run=dry_run)
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self.hub.deliver))
         return await asyncio.wrap_future(future)

@@ -75,10 +75,12 @@ class Client:
         options: Mapping[str, str] = NOTHING,
         labels: Mapping[str, str] = NOTHING,
         dns: Sequence[str] = (),
+        ipam_driver: str = "default",
         dry_run: bool = False,
     ) -> str:
         """Make a network and return its id. A subnet is CIDR, or Docker's `{"Subnet", "Gateway", "IPRange",
-        "AuxiliaryAddresses"}`; those not given are chosen. `dns` are resolvers for its containers, if not the host's."""
+        "AuxiliaryAddresses"}`; those not given are chosen. With `ipam_driver` "dhcp" a server of the LAN gives the addresses.
+        `dns` are resolvers for its containers, if not the host's."""
         body: Json = {
             "Name": name,
             "Driver": driver,
@@ -87,7 +89,7 @@ class Client:
             "Internal": internal,
             "Options": dict(options),
             "Labels": dict(labels),
-            "IPAM": {"Config": [_block(subnet) for subnet in subnets]},
+            "IPAM": {"Driver": ipam_driver, "Config": [_block(subnet) for subnet in subnets]},
         }
         if dns:
             body["Netrt"] = {"Dns": list(dns)}

@@ -22,6 +22,12 @@ def network() -> None:
 @click.option(
     "-d", "--driver", default="bridge", metavar="DRIVER", help="how the network is made: bridge, macvlan or ipvlan"
 )
+@click.option(
+    "--ipam-driver",
+    default="default",
+    metavar="DRIVER",
+    help="who gives the addresses: default, or dhcp (macvlan only)",
+)
 @click.option("--subnet", "subnets", multiple=True, metavar="CIDR", help="address block; one a family or more")
 @click.option("--gateway", "gateways", multiple=True, metavar="ADDRESS", help="the host's address in its subnet")
 @click.option("--ip-range", "ranges", multiple=True, metavar="CIDR", help="the part that addresses are chosen from")

@@ -23,9 +23,9 @@ def network_wishes(
     labels: Sequence[str],
     driver_options: Sequence[str],
     dns: Sequence[str],
-    **switches: bool,
+    **more: str | bool,
 ) -> dict[str, Any]:
-    """The arguments of `Client.create_network`; `switches` are those that it has too."""
+    """The arguments of `Client.create_network`; `more` are those that it has too."""
     options = pairs("--opt", driver_options)
     if driver in MADE:
         check_options(Mode(driver), options)
@@ -36,7 +36,7 @@ def network_wishes(
         "options": options,
         "labels": labels_of(labels),
         "dns": [str(parse_ip("DNS server", address)) for address in dns],
-        **switches,
+        **more,
     }
 
 

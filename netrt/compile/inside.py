@@ -25,10 +25,12 @@ def compile_inside(
     state: State, network: Network, attachment: Attachment, netns: str, *, free: bool = False
 ) -> Iterator[Object]:
     """`free`: the container may send what it likes."""
-    yield from _sysctls(netns, attachment, free)
+    yield from _sysctls(state, network, netns, attachment, free)
     yield from compile_tuning(netns, attachment.ifname, attachment.tuning or Tuning())
     for interface in attachment.addresses:
         yield Address(netns=netns, link=attachment.ifname, address=interface)
+    for way in attachment.dhcp.routes if attachment.dhcp and not network.internal else ():
+        yield _chosen(way, attachment, netns)
     if attachment.routes is None:
         yield from _beside(network, attachment, netns)
         yield from _ways_out(state, network, attachment, netns)
@@ -36,14 +38,18 @@ def compile_inside(
         yield from (_chosen(way, attachment, netns) for way in attachment.routes)
 
 
-def _sysctls(netns: str, attachment: Attachment, free: bool) -> Iterator[Sysctl]:
-    """Without an IPv6 address there is no IPv6, unless the container may send what it likes, and so may make itself one."""
+def _sysctls(state: State, network: Network, netns: str, attachment: Attachment, free: bool) -> Iterator[Sysctl]:
+    """Without an IPv6 address there is no IPv6, unless the container may send what it likes, and so may make itself one; or the
+    routers of a LAN tell it one, and where no other network is the way out, the way."""
     values = {
         "accept_ra": "0",
         "accept_dad": "0",
         "disable_ipv6": "0",
     }  # in this order: the link may be up
-    if not any(family(interface) == 6 for interface in attachment.addresses):
+    if network.dhcp and network.ipv6:
+        alone = gateway_attachment(state, attachment.container_id, 6) is None and not network.internal
+        values = {"accept_ra": "1", "accept_ra_defrtr": str(int(alone)), "disable_ipv6": "0"}
+    elif not any(family(interface) == 6 for interface in attachment.addresses):
         values = {} if free else {"disable_ipv6": "1"}
     chosen = attachment.tuning.sysctls if attachment.tuning else {}
     for key, value in values.items():
@@ -84,7 +90,8 @@ def _ways_out(state: State, network: Network, attachment: Attachment, netns: str
         if not address or not network.leads_outside(version):
             continue
         gateway = network.subnet_of(address).gateway
-        assert gateway is not None, "a network that leads outside has a gateway"
+        if gateway is None:  # as the DHCP server of this subnet has it, and that of another one has not
+            continue
         way = Route(netns=netns, dst=everywhere, via=gateway, link=attachment.ifname)
         if gateway_attachment(state, attachment.container_id, version) == attachment:
             yield way

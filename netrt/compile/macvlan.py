@@ -41,6 +41,11 @@ def _mtu(options: ParentOptions, parent: Parent) -> int:
     return min(options.mtu or parent.mtu, parent.mtu)
 
 
+def _offered(attachment: Attachment, mtu: int) -> int:
+    """No larger than what the LAN's DHCP server says that all of it takes."""
+    return min(attachment.dhcp.mtu or mtu, mtu) if attachment.dhcp else mtu
+
+
 def compile_network(state: State, network: Network, facts: HostFacts) -> Iterator[Object]:
     """The shim, while there are containers."""
     if not has_shim(network) or not state.of_network.get(network.id):
@@ -76,7 +81,7 @@ def compile_attachment(
         name=attachment.ifname,
         kind=LinkKind(network.mode),
         mac=attachment.mac,
-        mtu=tuning.mtu or _mtu(options, parent),
+        mtu=tuning.mtu or _offered(attachment, _mtu(options, parent)),
         up=not attachment.down,
         alias=f"{MARK}attachment:{attachment.container_id}:{attachment.ifname}",
         lower=options.parent,

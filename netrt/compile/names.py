@@ -141,7 +141,9 @@ def _view(state: State, owner: Container, members: Iterable[str], resolving: Res
     named = tuple(dict.fromkeys(network.id for network in networks if has_names(network)))
     if not named or owner.sandbox.path == HOST_SANDBOX:
         return None
-    asked = (owner.process.dns if owner.process else ()) or [own for network in networks for own in network.dns]
+    own = [server for network in networks for server in network.dns]
+    said = [server for a in state.attachments_of(owner.id) if a.dhcp for server in a.dhcp.dns]
+    asked = (owner.process.dns if owner.process else ()) or own or said
     upstreams = tuple(Upstream(address) for address in dict.fromkeys(asked)) or resolving.upstreams
     return View(
         sandbox=owner.sandbox.path,

@@ -13,6 +13,9 @@ pools = [                       # where networks are cut from; without it the pr
 
 [dns]
 ttl = 5                         # how many seconds a client may keep an answer to a name of ours, 0 to 86400
+
+[dhcp]
+wait = 15                       # how many seconds a DHCP server may take to give an address, 1 to 300
 """
 
 from __future__ import annotations
@@ -45,6 +48,16 @@ class Dns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             raise Invalid(f"dns.ttl {self.ttl} is out of range", hint="0 to 86400 seconds")
 
 
+class Dhcp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[dhcp]`. Raises Invalid when made."""
+
+    wait: int = 15
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.wait <= 300:
+            raise Invalid(f"dhcp.wait {self.wait} is out of range", hint="1 to 300 seconds")
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the file says, with the defaults for what it does not. Raises Invalid when made."""
 
@@ -57,6 +70,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ula: str = ""
     pools: tuple[PoolEntry, ...] = ()
     dns: Dns = Dns()
+    dhcp: Dhcp = Dhcp()
 
     def __post_init__(self) -> None:
         if self.publish_address:
@@ -92,7 +106,9 @@ def _explained(path: str, problem: str) -> Invalid:
     unknown = re.search(r"unknown field `(.*?)`(?: - at `\$\.?(.*)`)?", problem)
     if unknown:
         where = f" in {unknown[2]}" if unknown[2] else ""
-        kind = Config if not where else Dns if unknown[2] == "dns" else PoolEntry
+        kind: type[msgspec.Struct] = Config
+        if where:
+            kind = Dns if unknown[2] == "dns" else Dhcp if unknown[2] == "dhcp" else PoolEntry
         known = ", ".join(field.name for field in msgspec.structs.fields(kind))
         return Invalid(f"{path}: unknown key {unknown[1]!r}{where}", hint=f"known: {known}")
     return Invalid(f"{path}: " + problem.replace("`", "").replace("$.", "").replace("Expected", "expected"))

@@ -23,6 +23,7 @@ from netrt.compile.names import Resolving, host_upstreams
 from netrt.daemon.config import Config
 from netrt.daemon.handover import Handover
 from netrt.daemon.health import Checks
+from netrt.daemon.leases import Leases
 from netrt.daemon.lookout import Lookout
 from netrt.daemon.mending import Mending
 from netrt.daemon.publisher import Publisher
@@ -110,6 +111,7 @@ async def running(paths: Paths, config: Config, *, resolver_unit: str = "") -> A
     )
     publisher = Publisher(paths, hub.committed, handover, counts.repaired)
     engine = Engine(kernel, store, publisher, pools)
+    leases = Leases(config.dhcp.wait)
     api = Api(
         engine=engine,
         hub=hub,
@@ -120,6 +122,7 @@ async def running(paths: Paths, config: Config, *, resolver_unit: str = "") -> A
         publish_address=config.publish_address,
         resolving=lambda: resolving(config),
         counts=counts,
+        leasing=leases.granted,
     )
     lookout.begin(engine, publisher, handover)
     await asyncio.to_thread(engine.start)
@@ -130,6 +133,7 @@ async def running(paths: Paths, config: Config, *, resolver_unit: str = "") -> A
     checks = Checks(api)
     hub.watch(checks.committed)
     checks.committed(State(), engine.state)
+    leases.begin(api)
     mending = Mending(engine, kernel, counts, every=config.compare_every)
     if config.mending:
         mending.begin()
@@ -140,6 +144,7 @@ async def running(paths: Paths, config: Config, *, resolver_unit: str = "") -> A
         checks.close()
         watch.close()
         lookout.close()
+        await leases.close()
         await asyncio.to_thread(engine.close)
         handover.close()
 

@@ -7,6 +7,7 @@ from typing import assert_never
 from netrt.dataplane.facts import HostFacts
 from netrt.decide.containers import create_container, note_health, note_process, reclaim, remove_container, rename
 from netrt.decide.endpoints import connect, disconnect
+from netrt.decide.leases import note_lease, taught
 from netrt.decide.live import limit, publish
 from netrt.decide.networks import create_network, prune_networks, remove_network
 from netrt.decide.plugged import adjust, attach_plugged, collect, detach_plugged
@@ -24,6 +25,7 @@ from netrt.model.command import (
     Disconnect,
     Limit,
     NoteHealth,
+    NoteLease,
     NoteProcess,
     PruneNetworks,
     Publish,
@@ -52,17 +54,19 @@ def decide(state: State, command: Command, facts: HostFacts, now: int, pools: Po
         case PruneNetworks():
             return prune_networks(state, command, now)
         case CreateContainer():
-            return create_container(state, command, facts, now, pools)
+            return taught(state, create_container(state, command, facts, now, pools))
         case RemoveContainer():
             return remove_container(state, command, now)
         case Connect():
-            return connect(state, command, facts, now, pools)
+            return taught(state, connect(state, command, facts, now, pools))
         case Disconnect():
             return disconnect(state, command, now)
         case NoteProcess():
             return note_process(state, command, facts, now)
         case NoteHealth():
             return note_health(state, command, now)
+        case NoteLease():
+            return note_lease(state, command)
         case Rename():
             return rename(state, command, now)
         case Publish():
@@ -72,7 +76,7 @@ def decide(state: State, command: Command, facts: HostFacts, now: int, pools: Po
         case Reclaim():
             return reclaim(state, command, now)
         case Attach():
-            return attach_plugged(state, command, facts, now, pools)
+            return taught(state, attach_plugged(state, command, facts, now, pools))
         case Adjust():
             return adjust(state, command, facts, now, pools)
         case Detach():

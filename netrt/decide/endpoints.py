@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from netrt.dataplane.facts import HostFacts
 from netrt.decide.events import attachment_event
+from netrt.decide.leases import check_wish, learned
 from netrt.decide.lookup import find_container, find_network
 from netrt.decide.networks import network_name, with_default_network
 from netrt.decide.parents import check_room, find_parent
@@ -56,6 +57,13 @@ def attach(
         find_parent(network, facts)
         check_room(state, network)
     check_bandwidth(network, endpoint.bandwidth)
+    lease = endpoint.dhcp if network.dhcp else None
+    if network.dhcp:
+        check_wish(network, endpoint)
+        leased = (lease.address,) if lease else ("",)
+    if lease:
+        state = learned(state, network, lease)
+        network = state.networks[network.id]
     address4, address6, *more = leased_as(leased) if leased else _addresses(state, network, container, endpoint)
     ifname = _ifname(container, network, [attachment.ifname for attachment in mine], endpoint.ifname)
     link = _link(state, container, ifname)
@@ -64,7 +72,9 @@ def attach(
         network_id=network.id,
         ifname=ifname,
         link=link,
-        mac=mac_of(state, network, endpoint.mac, host_of(address4 or address6) or link, facts),
+        mac=mac_of(
+            state, network, endpoint.mac, link if network.dhcp else host_of(address4 or address6) or link, facts
+        ),
         order=state.order,
         address4=address4,
         address6=address6,
@@ -76,6 +86,7 @@ def attach(
         bandwidth=endpoint.bandwidth,
         plugged=plugged,
         gw_priority=_priority(endpoint.gw_priority),
+        dhcp=lease,
     )
     return state.with_attachment(attachment), attachment
 
@@ -123,8 +134,9 @@ def resolved(network: Network, wished: tuple[Way, ...] | None, addresses: Sequen
 
 def leased_as(addresses: Sequence[str]) -> tuple[str, ...]:
     """The first one of each family (empty where there is none), and the rest."""
-    first4, first6 = (next((a for a in addresses if family(a) == version), "") for version in (4, 6))
-    return first4, first6, *(a for a in addresses if a not in (first4, first6))
+    given = [address for address in addresses if address]
+    first4, first6 = (next((a for a in given if family(a) == version), "") for version in (4, 6))
+    return first4, first6, *(a for a in given if a not in (first4, first6))
 
 
 def _check_free_to_move(state: State, container: Container) -> None:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from netrt.dataplane.facts import HostFacts
 from netrt.decide.events import attachment_event, network_event, rfc3339
+from netrt.decide.leases import check_dhcp
 from netrt.decide.lookup import find_network, listed, shown
 from netrt.decide.parents import check_parent, find_parent, without_host
 from netrt.errors import Conflict, Exhausted, Exists, InUse, Invalid
@@ -94,11 +95,15 @@ def create_network(state: State, command: CreateNetwork, facts: HostFacts, now: 
         options=dict(command.options),
         labels=dict(command.labels),
         dns=resolvers(command.dns),
+        dhcp=command.dhcp,
     )
     check_bridge_name(state, network)
     if network.mode in PARENTED:
         check_parent(state, network, facts)
-    network = replace(network, subnets=_subnets(state, command, ipv6, facts, pools))
+    if network.dhcp:
+        check_dhcp(network, command.subnets)
+    else:
+        network = replace(network, subnets=_subnets(state, command, ipv6, facts, pools))
     if network.mode in PARENTED:
         parent = find_parent(network, facts)
         network = replace(network, subnets=tuple(without_host(subnet, parent) for subnet in network.subnets))

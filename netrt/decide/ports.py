@@ -59,7 +59,7 @@ class _Reach:
             binding="" if binding in (None, "0.0.0.0") else str(binding),
             names=", ".join(network.name for network in networks),
             why="reached at their own addresses"
-            if any(n.mode in PARENTED and n.leads_outside(4 if n.ipv4 else 6) for n in networks)
+            if any(n.mode in PARENTED and not n.internal for n in networks)
             else "internal or isolated",
         )
 

@@ -35,6 +35,10 @@ def update_network(state: State, command: UpdateNetwork, facts: HostFacts, now: 
         raise Invalid(f"network {before.name} follows a configuration of {before.plugin}", hint="change it there")
     if before.mode not in MADE:
         raise Invalid(f"network {before.name} is predefined and cannot be changed")
+    if before.dhcp and (command.grow or command.add or command.ipv6):
+        raise Invalid(
+            f"the subnets of network {before.name} are those of a DHCP server", hint="labels and resolvers can be changed"
+        )
     subnets = _subnets(state, before, command, facts, pools)
     after = replace(
         before,
@@ -47,7 +51,7 @@ def update_network(state: State, command: UpdateNetwork, facts: HostFacts, now: 
     if after == before:
         return Decision(state=state, id=before.id)
     state = state.with_network(after)
-    on = (state.attachments[key] for key in state.of_network.get(after.id, ()))
+    on = (state.attachments[key] for key in state.of_network.get(after.id, ()) if not after.dhcp)
     for attachment in sorted(on, key=lambda attachment: attachment.order):
         state = _joined(state, after, attachment)
     return Decision(

@@ -33,6 +33,7 @@ from netrt.model.command import (
     Collect,
     Command,
     Detach,
+    NoteLease,
     NoteProcess,
     Reclaim,
 )
@@ -110,6 +111,10 @@ class Engine:
     def submit(self, command: Command, *, dry_run: bool = False) -> Future[Outcome]:
         """Ask for a command; the Future has its Outcome or its NetrtError. From any thread."""
         return self._put(type(command).__name__, lambda: self._execute(command, dry_run=dry_run))
+
+    def rehearse(self, command: Command) -> Future[State]:
+        """The State that a command would lead to, and nothing done. The Future has it or the command's NetrtError."""
+        return self._put("rehearse", lambda: self._decided(command)[0].state)
 
     def repair(self) -> Future[Outcome]:
         """Compare everything with what should be and mend it; `plan` of the Outcome says what was done."""
@@ -205,6 +210,7 @@ class Engine:
         for container in [c for c in self._state.containers.values() if c.state.starting]:
             ended = NoteProcess(container=container.id, state=replace(container.state, starting=False))
             self._commit(self._decide(ended, self._kernel.facts()))
+        self._expire()
         parents = {parent_options(n).parent for n in self._state.networks.values() if n.mode in PARENTED}
         facts = self._kernel.facts(fresh=True, parents=parents)
         done = self._converged(facts)
@@ -215,6 +221,15 @@ class Engine:
                  len(self._state.networks), len(self._state.containers), len(done))  # fmt: skip
         self._publisher.committed(State(), self._state, ())
         self._warn_of_drops()
+
+    def _expire(self) -> None:
+        """Give up addresses whose lease ended while nobody looked after it: by now they may be somebody else's."""
+        now = self._clock()
+        for attachment in list(self._state.attachments.values()):
+            if attachment.dhcp and attachment.dhcp.expired(now):
+                log.warning("the lease of %s has ended", attachment.address4)
+                gone = NoteLease(container=attachment.container_id, ifname=attachment.ifname, lease=None)
+                self._commit(self._decide(gone, self._kernel.facts()))
 
     def _converged(self, facts: HostFacts) -> tuple[Op, ...]:
         """Everything made so. Where one thing is refused (a container may have put something in its place), all the others are,
@@ -250,23 +265,27 @@ class Engine:
             self._reclaim()
         elif isinstance(command, Detach) and self._lost(command.container):
             command = Reclaim(containers=frozenset({command.container}))
-        facts = self._facts(command)
-        try:
-            decision = self._decide(command, facts)
-        except (Exhausted, Exists) as error:  # Exists: by what is left of a namespace that is gone, perhaps
-            stale = isinstance(error, Exhausted) or isinstance(command, Attach | Adjust)
-            if dry_run or not stale or not self._reclaim():
-                raise
-            decision = self._decide(command, facts)
-        except Conflict:  # with a process or a route of the host: read it all again, so that the message names it
-            facts = self._kernel.facts(listeners=PROTOCOLS, fresh=True)
-            decision = self._decide(command, facts)
+        decision, facts = self._decided(command, dry_run=dry_run)
         if dry_run:
             change = Change(before=self._state, after=decision.state, touched=decision.touched, facts=facts)
             words = tuple(op.describe() for op in planned(self._kernel, change))
             return Outcome(state=self._state, id=decision.id, plan=words, removed=decision.removed)
         self._commit(decision, facts)
         return Outcome(state=self._state, id=decision.id, removed=decision.removed)
+
+    def _decided(self, command: Command, *, dry_run: bool = False) -> tuple[Decision, HostFacts]:
+        """A decision, and the facts on which it stands. Raises NetrtError."""
+        facts = self._facts(command)
+        try:
+            return self._decide(command, facts), facts
+        except (Exhausted, Exists) as error:  # Exists: by what is left of a namespace that is gone, perhaps
+            stale = isinstance(error, Exhausted) or isinstance(command, Attach | Adjust)
+            if dry_run or not stale or not self._reclaim():
+                raise
+            return self._decide(command, facts), facts
+        except Conflict:  # with a process or a route of the host: read it all again, so that the message names it
+            facts = self._kernel.facts(listeners=PROTOCOLS, fresh=True)
+            return self._decide(command, facts), facts
 
     def _lost(self, container_id: str) -> bool:
         """Whether this is a runtime's container whose namespace is not where the runtime put it. Nothing in there can be changed

@@ -373,10 +373,10 @@ def _pairs(sights: Mapping[str, _Sight]) -> Iterator[tuple[tuple[str, str], tupl
 
 
 def _inside(netns: str, sight: _Sight, scope: Scope) -> Iterator[Object]:
-    """A link-local address is the kernel's own, unless it is asked for."""
+    """A link-local address, and one that a router told, is the kernel's own, unless it is asked for."""
     for seen in sight.addresses:
         address = Address(netns=netns, link=sight.names[seen.index], address=seen.address, routed=seen.routed)
-        if not seen.link_local or address.key in scope.keys:
+        if not (seen.link_local or seen.told) or address.key in scope.keys:
             yield address
     for way in sight.routes:
         if way.link in sight.names and way.protocol == ROUTE_PROTOCOL:

@@ -35,6 +35,7 @@ _RTA = numbers(rtmsg)
 _METRIC_MTU, _METRIC_ADVMSS = (numbers(rtmsg.metrics)[name] for name in ("RTAX_MTU", "RTAX_ADVMSS"))
 _MAIN, _LOCAL = 254, 255  # RT_TABLE_MAIN, RT_TABLE_LOCAL
 _BY_KERNEL = 2  # RTPROT_KERNEL
+_TOLD = 2  # IFAPROT_KERNEL_RA
 _LOCAL_TYPE = rt_type["local"]
 _UNICAST, _UNIVERSE, _ON_LINK = rt_type["unicast"], rt_scope["universe"], rt_scope["link"]
 _USUAL_METRIC6 = 1024  # IP6_RT_PRIO_USER: what 0 becomes
@@ -44,12 +45,13 @@ _SHOW_MATCH = 0x2000  # RTM_F_FIB_MATCH: answer a lookup with the route itself, 
 @dataclass(frozen=True, slots=True)
 class SeenAddress:
     """An address on the link of an index, with prefix length. `link_local`: the kernel's own. `routed`: not known to lack the
-    routes that the kernel makes of it."""
+    routes that the kernel makes of it. `told`: by a router of the LAN (SLAAC)."""
 
     index: int
     address: str
     link_local: bool
     routed: bool = True
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,8 @@ def read_address(message: Message) -> SeenAddress:
     held = attributes(message.body, _ADDRESS_HEADER.size)
     raw = held.get(_IFA["IFA_LOCAL"]) or held[_IFA["IFA_ADDRESS"]]
     local = len(raw) == 16 and raw[0] == 0xFE and raw[1] & 0xC0 == 0x80
-    return SeenAddress(index, f"{address(raw)}/{prefix}", local)
+    told = number(held.get(_IFA["IFA_PROTO"], b"")) == _TOLD
+    return SeenAddress(index, f"{address(raw)}/{prefix}", local, told=told)
 
 
 def add_address(wanted: Address, index: int) -> Request:

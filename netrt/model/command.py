@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from netrt.model.container import ProcessSpec, ProcessState, Sandbox
 from netrt.model.health import Health
+from netrt.model.lease import DhcpLease
 from netrt.model.network import Ingress, Mode, Subnet
 from netrt.model.plugged import Bandwidth, Plugged, Tuning, Way
 from netrt.model.port import PortMapping
@@ -15,7 +16,8 @@ from netrt.model.port import PortMapping
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateNetwork:
-    """Make a network. Subnets that are not given are chosen: one IPv4 when `ipv4`, one ULA /64 when `ipv6`."""
+    """Make a network. Subnets that are not given are chosen: one IPv4 when `ipv4`, one ULA /64 when `ipv6`; of a `dhcp` one none
+    are, for its server says them."""
 
     id: str
     name: str
@@ -26,6 +28,7 @@ class CreateNetwork:
     internal: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    dhcp: bool = False
     dns: tuple[str, ...] = ()
 
 
@@ -66,7 +69,8 @@ class Endpoint:
     """How a container wishes to be on a network. Empty fields are chosen.
 
     `pools` None: one address of each family of the network; else one address out of each pool, the `wanted` ones if they are in
-    it. `routes` None: the default route, if it leads outside by this network.
+    it. `routes` None: the default route, if it leads outside by this network. `dhcp` is what a DHCP server gave for it, which was
+    asked for `address4`.
     """
 
     network: str
@@ -81,6 +85,7 @@ class Endpoint:
     down: bool = False
     bandwidth: Bandwidth | None = None
     gw_priority: int = 0
+    dhcp: DhcpLease | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +153,16 @@ class NoteHealth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoteLease:
+    """Record what a DHCP server says of an attachment now; None: it has no address any more. One that has gone meanwhile is
+    fine."""
+
+    container: str
+    ifname: str
+    lease: DhcpLease | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rename:
     """Give a container another name."""
 
@@ -199,6 +214,7 @@ class Definition:
     options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     shared: bool = False
+    dhcp: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +295,7 @@ Command = (
     | Disconnect
     | NoteProcess
     | NoteHealth
+    | NoteLease
     | Rename
     | Publish
     | Limit

@@ -11,6 +11,7 @@ import msgspec
 
 from netrt.model.address import family, host_of
 from netrt.model.health import Health, HealthCheck
+from netrt.model.lease import DhcpLease
 from netrt.model.names import check_hostname, check_label, check_name
 from netrt.model.plugged import Bandwidth, Plugged, Tuning, Way
 from netrt.model.port import PortMapping
@@ -110,7 +111,8 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     `address4` and `address6` are with prefix length (`10.1.0.2/24`) or empty, `more` are further ones; `fixed` are the families
     (4, 6) whose address the user chose; `link` is the host's end; `order` grows with every attach; the attachment of the highest
     `gw_priority`, and of equals that of the smallest order, leads outside. `routes` None: it carries the default route if it
-    leads outside; `down`: the interface is left down.
+    leads outside; `down`: the interface is left down. `dhcp` is where `address4` comes from on a network of which a DHCP server
+    gives the addresses; None there: it waits for one.
     """
 
     container_id: str
@@ -130,6 +132,7 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     tuning: Tuning | None = None
     plugged: Plugged | None = None
     gw_priority: int = 0
+    dhcp: DhcpLease | None = None
 
     @property
     def key(self) -> tuple[str, str]:

@@ -54,6 +54,11 @@ def check_hostname(name: str) -> str:
     return name
 
 
+def is_hostname(text: str) -> bool:
+    """Whether this could be a host name."""
+    return bool(_HOSTNAME.match(text))
+
+
 def check_ifname(name: str) -> str:
     """An interface name that every tool accepts: 1 to 15 of `[a-zA-Z0-9_.-]` (IFNAMSIZ less the NUL). Raises Invalid."""
     if not _IFNAME.match(name) or name in ("all", "default"):

@@ -140,7 +140,8 @@ def _reserved(cidr: str, gateway: str | None, auxiliary: tuple[tuple[str, str], 
 class Network(msgspec.Struct, frozen=True, kw_only=True):
     """A named network segment. `id` is 64 hexadecimal digits; `created` is RFC 3339 in UTC; `options` are driver options as
     given. `plugin` is the CNI plugin whose configuration it follows, empty where people made it; `ingress` what CNI's firewall
-    plugin asked for; `dns` are the resolvers that its containers ask, if not the host's. Raises Invalid when made."""
+    plugin asked for; `dns` are the resolvers that its containers ask, if not the host's.
+    `dhcp`: a server of the LAN gives the addresses, and says what the subnets are. Raises Invalid when made."""
 
     id: str
     name: str
@@ -155,6 +156,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     plugin: str = ""
     ingress: Ingress = Ingress.OPEN
     dns: tuple[str, ...] = ()
+    dhcp: bool = False
 
     def __post_init__(self) -> None:
         check_name("network name", self.name)
@@ -184,7 +186,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     def leads_outside(self, version: int) -> bool:
         """Whether it has a way to the outside for one family (4 or 6)."""
         if self.mode in PARENTED:
-            return not self.internal and bool(self.subnets_of(version))
+            return not self.internal and any(subnet.gateway for subnet in self.subnets_of(version))
         return self.publishes(version)
 
     def publishes(self, version: int) -> bool:

@@ -17,9 +17,11 @@ from netrt.api.schema.health import SHORT, check_json
 from netrt.api.schema.networks import BANDWIDTH, IFNAME, endpoint_id
 from netrt.api.schema.query import SECOND, Filters, matches_labels, matches_text, nanoseconds
 from netrt.compile.names import names_on
+from netrt.decide.events import rfc3339
 from netrt.errors import Invalid
 from netrt.model.address import host_of, prefix_of
 from netrt.model.container import Attachment, Container, ProcessSpec
+from netrt.model.lease import DhcpLease
 from netrt.model.network import has_names
 from netrt.model.port import PortMapping
 from netrt.model.rate import bandwidth_text
@@ -247,6 +249,20 @@ def _attachment(state: State, attachment: Attachment) -> dict[str, Any]:
         "MacAddress": attachment.mac,
         "DriverOpts": {IFNAME: attachment.ifname, **_limits(attachment)},
         "GwPriority": attachment.gw_priority,
+        **({"DHCP": _lease_json(attachment.dhcp)} if attachment.dhcp else {}),
+    }
+
+
+def _lease_json(lease: DhcpLease) -> dict[str, Any]:
+    """What a DHCP server gave: ours, for Docker has no such thing. Times are empty where it never ends."""
+    return {
+        "ServerID": lease.server,
+        "DNS": lease.dns,
+        "Routes": [{"Dst": way.dst, "Gateway": way.via} for way in lease.routes],
+        "MTU": lease.mtu,
+        "RenewAt": rfc3339(lease.renew) if lease.expires else "",
+        "RebindAt": rfc3339(lease.rebind) if lease.expires else "",
+        "ExpiresAt": rfc3339(lease.expires) if lease.expires else "",
     }
 
 

@@ -20,6 +20,8 @@ LIST_FILTERS = ("name", "id", "driver", "label", "scope", "type", "dangling", "u
 PRUNE_FILTERS = ("label", "until")
 DRIVERS = tuple(mode for mode in Mode if mode is not Mode.FOREIGN)
 """What people may ask for."""
+DHCP = "dhcp"
+"""The IPAM driver by which a server of the LAN gives the addresses."""
 IFNAME, BANDWIDTH = "com.docker.network.endpoint.ifname", "netrt.bandwidth"
 
 
@@ -122,8 +124,8 @@ def create_network(body: bytes, network_id: str) -> CreateNetwork:
     unsupported("IPAM.Options", ipam.options)
     if asked.scope not in (None, "", "local"):
         raise Invalid(f"invalid scope {asked.scope[:40]!r}", hint="only local networks are known")
-    if ipam.driver not in (None, "", "default"):
-        raise Invalid(f"unknown IPAM driver {ipam.driver[:40]!r}", hint="only default is known")
+    if ipam.driver not in (None, "", "default", DHCP):
+        raise Invalid(f"unknown IPAM driver {ipam.driver[:40]!r}", hint=f"known: default, {DHCP}")
     return CreateNetwork(
         id=network_id,
         name=needed("Name", asked.name),
@@ -134,6 +136,7 @@ def create_network(body: bytes, network_id: str) -> CreateNetwork:
         internal=bool(asked.internal),
         options=asked.options or {},
         labels=asked.labels or {},
+        dhcp=ipam.driver == DHCP,
         dns=tuple((asked.netrt or NetrtBody()).dns or ()),
     )
 
@@ -260,7 +263,7 @@ def network_json(state: State, network: Network, *, containers: bool = True) -> 
         "Driver": str(network.mode),
         "EnableIPv4": network.ipv4,
         "EnableIPv6": network.ipv6,
-        "IPAM": {"Driver": "default", "Options": {}, "Config": [dict(_subnet_json(s)) for s in network.subnets]},
+        "IPAM": _ipam_json(network),
         "Internal": network.internal,
         "Attachable": False,
         "Ingress": False,
@@ -271,6 +274,11 @@ def network_json(state: State, network: Network, *, containers: bool = True) -> 
         "Labels": network.labels,
         **({"Netrt": {"Dns": network.dns}} if network.dns else {}),
     }
+
+
+def _ipam_json(network: Network) -> dict[str, Any]:
+    config = [dict(_subnet_json(subnet)) for subnet in network.subnets]
+    return {"Driver": DHCP if network.dhcp else "default", "Options": {}, "Config": config}
 
 
 def _subnet_json(subnet: Subnet) -> Iterator[tuple[str, str | Mapping[str, str]]]:

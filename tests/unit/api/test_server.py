@@ -95,7 +95,7 @@ def test_unknown_pages_say_so_in_json(raw: http.client.HTTPConnection, method: s
         (b'{"Name": "a", "IPAM": {"Config": [{"Gateway": "10.1.0.1"}]}}', "field IPAM.Config[0].Subnet is missing"),
         (b'{"Name": "a", "Driver": "teleport"}', "unknown network driver 'teleport' (known: bridge, macvlan, ipvlan"),
         (b'{"Name": "a", "ConfigOnly": true}', "field ConfigOnly is not supported"),
-        (b'{"Name": "a", "IPAM": {"Driver": "dhcp"}}', "unknown IPAM driver 'dhcp'"),
+        (b'{"Name": "a", "IPAM": {"Driver": "radius"}}', "unknown IPAM driver 'radius'"),
         (b'{"Name": "a", "Scope": "swarm"}', "invalid scope 'swarm'"),
     ],
 )

@@ -79,6 +79,7 @@ def test_create_sends_docker_s_body_and_prints_the_id(daemon: StandIn, netrt: Ne
         "Options": {"com.docker.network.driver.mtu": "1400"},
         "Labels": {"a": "b"},
         "IPAM": {
+            "Driver": "default",
             "Config": [
                 {
                     "Subnet": "10.1.0.0/24",
