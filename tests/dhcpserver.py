@@ -73,7 +73,7 @@ class Server:
 
     def until(self, kind: str, beyond: int = 0, **like: Any) -> None:
         """Wait for more than so many of this kind, and like this."""
-        wait_until(lambda: self.count(kind, **like) > beyond, timeout=15, what=f"{kind} {like} among {self.heard}")
+        wait_until(lambda: self.count(kind, **like) > beyond, timeout=15, what=f"{kind} {like}")
 
     def forget(self) -> None:
         """What was given to whom."""
@@ -92,6 +92,7 @@ class Server:
         kind, bootp = _NAMES.get(options["message-type"], "?"), packet[BOOTP]
         client = options.get("client_id", b"")
         to_all = packet[IP].dst == "255.255.255.255"
+        self._answer(packet, kind, client, to_all)
         self.heard.append(
             Heard(
                 kind=kind,
@@ -103,6 +104,8 @@ class Server:
                 mac=packet[Ether].src,
             )
         )
+
+    def _answer(self, packet: Ether, kind: str, client: bytes, to_all: bool) -> None:
         manner = self.manner
         if kind not in ("discover", "request") or manner.deaf == "all" or (manner.deaf == "alone" and not to_all):
             return

@@ -178,17 +178,20 @@ class Leases:
             await self._lost(attachment, "has ended, and nobody renewed it")
         elif what is Phase.BOUND and not early:
             await self._until(until)
-        elif not await self._asked(attachment, lease, anybody=what is Phase.REBINDING) and what is not Phase.BOUND:
-            await self._until(dhcp.again(lease, now))
+        else:
+            left = (until - now) / SECOND if until else ANSWER
+            answered = await self._asked(attachment, lease, min(ANSWER, left), anybody=what is Phase.REBINDING)
+            if not answered and what is not Phase.BOUND:
+                await self._until(dhcp.again(lease, now))
 
-    async def _asked(self, attachment: Attachment, lease: DhcpLease, *, anybody: bool) -> bool:
+    async def _asked(self, attachment: Attachment, lease: DhcpLease, seconds: float, *, anybody: bool) -> bool:
         """Ask for a lease to go on. Whether somebody answered."""
         state, at = self._api.engine.state, self._api.clock()
         container = state.containers[attachment.container_id]
         client = dhcp.client_of(container, attachment)
         question = dhcp.renewal(client, lease, secrets.randbits(32), anybody=anybody)
         async with self._turn, sandbox_wire(container.sandbox.path, attachment.ifname) as wire:
-            reply = await confirmed(wire, question, ANSWER)
+            reply = await confirmed(wire, question, seconds)
         if reply is None:
             log.info("%s: nobody answers about %s", container.name, host_of(lease.address))
         elif reply.kind is Kind.NAK:

@@ -203,7 +203,7 @@ def test_ipv6_by_the_routers_of_the_lan(host: Host, netrt: Netrt, lan: Place) ->
 
     def told() -> list[str]:
         links = inner(host, box, "-6", "addr", "show", "dev", "eth0", "scope", "global")
-        return [a["local"] for link in links for a in link.get("addr_info", ()) if not a.get("tentative")]
+        return [a["local"] for link in links for a in link.get("addr_info", ()) if a and not a.get("tentative")]
 
     (address,) = wait_until(lambda: [a for a in told() if a.startswith("2001:db8:77:")], 10, "router advertisement")
     assert seen(lan, address, 80, box.tcp(80)).startswith("2001:db8:")
