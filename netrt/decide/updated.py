@@ -37,7 +37,8 @@ def update_network(state: State, command: UpdateNetwork, facts: HostFacts, now: 
         raise Invalid(f"network {before.name} is predefined and cannot be changed")
     if before.dhcp and (command.grow or command.add or command.ipv6):
         raise Invalid(
-            f"the subnets of network {before.name} are those of a DHCP server", hint="labels and resolvers can be changed"
+            f"the subnets of network {before.name} are those of a DHCP server",
+            hint="labels and resolvers can be changed",
         )
     subnets = _subnets(state, before, command, facts, pools)
     after = replace(
