@@ -38,8 +38,13 @@ def bridge_link(network: Network) -> str:
     return bridge_options(network.options).bridge_name or link_name("network", network.id)
 
 
+LEAST = 1280
+"""The smallest MTU of a link that has IPv6 (RFC 8200, 5), and that may be asked for: with a smaller one the kernel takes IPv6 off
+the link, settings and all."""
+
+
 def _mtu(options: BridgeOptions, facts: HostFacts) -> int:
-    return options.mtu or facts.mtu
+    return options.mtu or max(facts.mtu, LEAST)
 
 
 def compile_network(state: State, network: Network, facts: HostFacts) -> Iterator[Object]:

@@ -17,7 +17,8 @@ class Heard:
     they are now. `robbed`: links from which, or from the
     sandbox behind which, an address, a route, a queue or a filter was taken. `inner`: the ends in sandboxes of links, as they are
     now. `closed`: links that do not forward any more, ALL for the host itself. `rules`: somebody else changed our tables, or may
-    have. `foreign`: somebody changed other tables. `lost`: there was more than could be heard."""
+    have. `foreign`: somebody changed other tables. `way`: the way to the outside, or a link of others, has
+    changed, perhaps what it takes. `lost`: there was more than could be heard."""
 
     changed: frozenset[str] = frozenset()
     outer: Mapping[str, Link] = field(default_factory=dict)
@@ -26,4 +27,5 @@ class Heard:
     closed: frozenset[str] = frozenset()
     rules: bool = False
     foreign: bool = False
+    way: bool = False
     lost: bool = False

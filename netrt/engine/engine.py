@@ -22,7 +22,7 @@ from netrt.decide.decide import decide
 from netrt.engine.converge import Change, converge, converge_whole, places_of, planned
 from netrt.engine.death import dead
 from netrt.engine.garbage import Garbage, garbage, stale
-from netrt.engine.heal import Healed, Piece, concerned, heal, heal_all
+from netrt.engine.heal import Healed, Piece, concerned, following, heal, heal_all
 from netrt.engine.needed import needed
 from netrt.engine.ports import Kernel, Publisher, Store
 from netrt.errors import Conflict, Exhausted, Exists, KernelRefused, NetrtError, Residue, Unavailable
@@ -340,11 +340,20 @@ class Engine:
             self._warn_of_drops()
         if heard.lost:
             log.warning("more happened on this host than could be heard: all of it is looked at")
+        if heard.way:
+            self._follow()
         piece = concerned(self._kernel, self._state, heard)
         if piece:
             self.compared += 1
             log.debug("heard %s: to be looked at is %s", heard, piece)
         return self._heal(piece), heard.lost
+
+    def _follow(self) -> None:
+        """The way to the outside takes packets of another size, or a parent does: nobody broke anything."""
+        healed = heal(self._kernel, self._state, following(self._state))
+        log.info("the way to the outside takes %d bytes: %d operations", self._kernel.facts().mtu, len(healed.done))
+        for refusal in healed.refused:
+            log.error("it cannot be followed: %s", refusal)
 
     def _warn_of_drops(self) -> None:
         """Say which chains of others drop what they do not accept, once each."""

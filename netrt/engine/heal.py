@@ -25,7 +25,7 @@ from netrt.engine.ports import Kernel
 from netrt.errors import Conflict, KernelRefused, NetrtError, Residue
 from netrt.model.address import host_of
 from netrt.model.decision import Touched
-from netrt.model.network import Mode
+from netrt.model.network import Mode, bridge_options
 from netrt.model.state import State
 
 KINDS: dict[type[Op], str] = {
@@ -97,6 +97,14 @@ def pieces(state: State) -> Iterator[Piece]:
     containers = tuple(state.containers)
     for start in range(0, len(containers), AT_ONCE):
         yield Piece(about=Touched(containers=frozenset(containers[start : start + AT_ONCE])))
+
+
+def following(state: State) -> Piece:
+    """What depends on how large packets to the outside, or by a parent, may be."""
+    given = (n.id for n in state.networks.values() if n.mode is Mode.BRIDGE and bridge_options(n.options).mtu)
+    networks = state.networks.keys() - frozenset(given)
+    on = frozenset(container for network in networks for container, _ in state.of_network.get(network, ()))
+    return Piece(about=Touched(networks=frozenset(networks), containers=on))
 
 
 def concerned(kernel: Kernel, state: State, heard: Heard) -> Piece:

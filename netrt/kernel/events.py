@@ -23,22 +23,27 @@ from pyroute2.netlink.rtnl import (
     RTM_DELLINK,
     RTM_DELQDISC,
     RTM_DELROUTE,
+    RTM_DELRULE,
     RTM_DELTFILTER,
     RTM_NEWADDR,
     RTM_NEWLINK,
     RTM_NEWNETCONF,
     RTM_NEWROUTE,
+    RTM_NEWRULE,
 )
 
 from netrt.dataplane.heard import ALL, Heard
-from netrt.dataplane.objects import HOST, Link, LinkKind
+from netrt.dataplane.objects import HOST, ROUTE_PROTOCOL, Link, LinkKind
 from netrt.kernel import links, routes
+from netrt.kernel.facts import HALF
 from netrt.kernel.links import SeenLink
 from netrt.kernel.netlink import Netlink
+from netrt.kernel.observe import OWN_NAMES
 from netrt.kernel.wire import Message, attributes, messages, number
+from netrt.model.address import prefix_of
 
-_GROUPS = (1, 4, 5, 7, 9, 11, 24, 25)
-"""RTNLGRP_LINK, TC, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE, IPV4_NETCONF, IPV6_NETCONF."""
+_GROUPS = (1, 4, 5, 7, 8, 9, 11, 19, 24, 25)
+"""RTNLGRP_LINK, TC, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE, IPV6_RULE, IPV4_NETCONF, IPV6_NETCONF."""
 _SOL_NETLINK, _ADD_MEMBERSHIP, _LISTEN_ALL_NSID = 270, 1, 8
 _RCVBUFFORCE = 33
 _ROOM = 1 << 23
@@ -49,12 +54,14 @@ _IFINDEX, _FORWARDING = 1, 2  # NETCONFA_IFINDEX, NETCONFA_FORWARDING
 _EVERY = -1  # NETCONFA_IFINDEX_ALL
 _AT_INDEX = struct.Struct("=i")  # behind the first four bytes of ifinfomsg, ifaddrmsg, tcmsg
 _FIRST = {RTM_NEWLINK, RTM_DELLINK}
+_RULES = {RTM_NEWRULE, RTM_DELRULE}
 _TAKEN = {RTM_DELADDR, RTM_DELQDISC, RTM_DELTFILTER}
 
 
 def _filter() -> bytes:
     """A program of the socket (classic BPF, linux/filter.h) that lets nothing through that only adds: addresses, and routes that
-    take nobody's place. That is half of what an attach announces. It reads the type and the flags of struct nlmsghdr."""
+    take nobody's place, but for default routes of others. That is half of what an attach announces. It reads the type and the
+    flags of struct nlmsghdr, and prefix length and protocol of struct rtmsg behind it."""
 
     def halfword(value: int) -> int:
         return int.from_bytes(struct.pack("=H", value), "big")  # as BPF reads it
@@ -63,10 +70,14 @@ def _filter() -> bytes:
         struct.pack("=HBBI", *step)
         for step in (
             (0x28, 0, 0, 4),  # load the type
-            (0x15, 3, 0, halfword(RTM_NEWADDR)),
-            (0x15, 0, 3, halfword(RTM_NEWROUTE)),
+            (0x15, 7, 0, halfword(RTM_NEWADDR)),
+            (0x15, 0, 7, halfword(RTM_NEWROUTE)),
             (0x28, 0, 0, 6),  # load the flags
-            (0x45, 1, 0, halfword(NLM_F_REPLACE)),
+            (0x45, 5, 0, halfword(NLM_F_REPLACE)),
+            (0x30, 0, 0, 17),  # load rtm_dst_len
+            (0x25, 2, 0, HALF),
+            (0x30, 0, 0, 21),  # load rtm_protocol
+            (0x15, 0, 1, ROUTE_PROTOCOL),
             (0x06, 0, 0, 0),  # drop
             (0x06, 0, 0, 0xFFFFFFFF),  # pass
         )
@@ -114,7 +125,7 @@ class Events:
         robbed: set[Place] = set()
         changed: set[str] = set()
         forwards: dict[tuple[int, int], bool] = {}
-        lost = False
+        lost = way = False
         try:
             for nsid, message in self._announced():
                 if message.type in _FIRST:
@@ -128,7 +139,10 @@ class Events:
                         changed.add(links.name_of(message))
                 elif message.type in _TAKEN:
                     robbed.add((nsid, _index(message)))
+                elif message.type in _RULES:
+                    way |= nsid == _HERE
                 elif message.type in (RTM_DELROUTE, RTM_NEWROUTE):
+                    way |= nsid == _HERE and _leads_outside(message)
                     robbed.update(_robbed_of_route(nsid, message))
                 elif nsid == _HERE and message.type == RTM_NEWNETCONF:
                     forwards.update(_forwarding(message))
@@ -151,6 +165,7 @@ class Events:
                 for (_, index), on in forwards.items()
                 if not on
             ),
+            way=way or any(not name.startswith(OWN_NAMES) for name in changed),
             lost=lost,
         )
 
@@ -227,6 +242,12 @@ def _robbed_of_route(nsid: int, message: Message) -> Iterator[Place]:
         way = routes.read_route(message)
         if way.link and (way.lasting or replacing):
             yield nsid, way.link
+
+
+def _leads_outside(message: Message) -> bool:
+    """Whether this is a default route, or half of one, of somebody else."""
+    way = routes.read_route(message)
+    return prefix_of(way.dst) <= HALF and way.protocol != ROUTE_PROTOCOL
 
 
 def _forwarding(message: Message) -> dict[tuple[int, int], bool]:

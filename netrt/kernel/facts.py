@@ -23,16 +23,17 @@ from netrt.model.address import host_of, prefix_of
 _OUTSIDE = ("203.0.113.1", "2001:2::1")
 """Addresses that nobody has (RFC 5737, RFC 5180): what leads there is the way to everywhere."""
 
-_DEFAULT_MTU = 1500
-_HALF = 1
+DEFAULT_MTU = 1500
+HALF = 1
 """The longest prefix that still counts as a default."""
 
 _LOCAL = rt_type["local"]
 _SPOKEN_FOR = frozenset(rt_type[name] for name in ("unicast", "local", "blackhole", "unreachable", "prohibit", "throw"))
 
 
-def gather(netlink: Netlink, forwarding: Forwarding) -> HostFacts:
-    """The facts of the namespace of this socket, without listeners. Raises OSError, KernelRefused."""
+def gather(netlink: Netlink, forwarding: Forwarding, mtu: int = DEFAULT_MTU) -> HostFacts:
+    """The facts of the namespace of this socket, without listeners; `mtu` is meant where nothing leads outside. Raises OSError,
+    KernelRefused."""
     bridges = [links.read_link(message) for message in netlink.dump(links.all_links(LinkKind.BRIDGE))]
     # only bridges of ours have addresses on the host; so only bridges are listed, however many containers there are
     ours = frozenset(link.index for link in bridges if link.alias.startswith(MARK))
@@ -40,7 +41,7 @@ def gather(netlink: Netlink, forwarding: Forwarding) -> HostFacts:
     ways = [routes.read_route(message) for message in netlink.dump(routes.get_routes(ours=False))]
     taken = {*_connected(addresses, ours), *_destinations(ways, ours)}
     return HostFacts(
-        mtu=_mtu(netlink),
+        mtu=outside_mtu(netlink) or mtu,
         routes=tuple(sorted(taken, key=_order)),
         addresses=tuple(sorted({host_of(a.address) for a in addresses}, key=_order)),
         raised=forwarding.raised(),
@@ -63,7 +64,7 @@ def _connected(addresses: Iterable[SeenAddress], ours: frozenset[int]) -> Iterat
 def _destinations(ways: Iterable[SeenRoute], ours: frozenset[int]) -> Iterator[str]:
     for way in ways:
         foreign = way.protocol != ROUTE_PROTOCOL and way.link not in ours
-        if not foreign or way.type not in _SPOKEN_FOR or prefix_of(way.dst) <= _HALF:
+        if not foreign or way.type not in _SPOKEN_FOR or prefix_of(way.dst) <= HALF:
             continue
         subnet = ipaddress.ip_network(way.dst)
         own_address = way.type == _LOCAL and subnet.num_addresses == 1
@@ -71,14 +72,14 @@ def _destinations(ways: Iterable[SeenRoute], ours: frozenset[int]) -> Iterator[s
             yield str(subnet)
 
 
-def _mtu(netlink: Netlink) -> int:
-    """The smaller one of the ways that lead outside, IPv4's and IPv6's."""
+def outside_mtu(netlink: Netlink) -> int:
+    """The smaller one of the ways that lead outside, IPv4's and IPv6's; 0 where there is none."""
     answers = netlink.ask([routes.look_up(target) for target in _OUTSIDE])
     ways = [routes.read_route(answer.message) for answer in answers if answer.message is not None]
-    defaults = [way for way in ways if way.link and prefix_of(way.dst) <= _HALF]
+    defaults = [way for way in ways if way.link and prefix_of(way.dst) <= HALF]
     found = []
     for way, answer in zip(defaults, netlink.ask([links.get_link_at(way.link) for way in defaults]), strict=True):
         if answer.message is not None:
             mtu = links.read_link(answer.message).mtu
             found.append(min(mtu, way.mtu or mtu))
-    return min(found, default=_DEFAULT_MTU)
+    return min(found, default=0)

@@ -24,7 +24,7 @@ from netrt.kernel.apply import Hands, LinkOp, Sandboxes, do_inside, place, stran
 from netrt.kernel.entered import Entered
 from netrt.kernel.events import Events
 from netrt.kernel.evidence import examine
-from netrt.kernel.facts import gather
+from netrt.kernel.facts import DEFAULT_MTU, gather, outside_mtu
 from netrt.kernel.inhabited import inhabited
 from netrt.kernel.listeners import listeners as read_listeners
 from netrt.kernel.netlink import Netlink
@@ -67,6 +67,7 @@ class LinuxKernel:
         self._forwarding = Forwarding(paths.forwarding)
         self._entered = Entered(paths.entered)
         self._facts: HostFacts | None = None
+        self._mtu = DEFAULT_MTU
         self._parents: set[str] = set()
 
     def close(self) -> None:
@@ -88,7 +89,8 @@ class LinuxKernel:
         try:
             self._parents.update(parents)
             if fresh or self._facts is None:
-                self._facts = gather(self._netlink, self._forwarding)
+                self._facts = gather(self._netlink, self._forwarding, self._mtu)
+                self._mtu = self._facts.mtu
             if parents or (fresh and self._parents):
                 self._facts = self._with_parents(self._facts, probed=fresh)
             return replace(self._facts, listeners=read_listeners(listeners, owners=fresh)) if listeners else self._facts
@@ -119,9 +121,22 @@ class LinuxKernel:
     def heard(self) -> Heard:
         """What was announced since this was asked last, by whomever it was done. Raises KernelRefused where it cannot be read."""
         try:
-            return replace(self._events.heard(), rules=self._nft.disturbed(), foreign=self._nft.foreign_disturbed())
+            heard = self._events.heard()
+            rules, foreign = self._nft.disturbed(), self._nft.foreign_disturbed()
+            return replace(heard, rules=rules, foreign=foreign, way=(heard.way or heard.lost) and self._moved())
         except OSError as error:
             raise _unreadable(error) from error
+
+    def _moved(self) -> bool:
+        """Look again how large packets to the outside, and by parents, may be; whether that is news. A way that is away for a
+        moment was as it will be."""
+        facts = self._facts
+        if facts is None:
+            return False
+        self._mtu = outside_mtu(self._netlink) or self._mtu
+        parents = dict(read_parents(self._netlink, sorted(self._parents))) if self._parents else facts.parents
+        self._facts = replace(facts, mtu=self._mtu, parents=parents)
+        return self._facts != facts
 
     def marked(self) -> frozenset[str]:
         """The names of the links of the host that bear our mark. Raises KernelRefused where they cannot be read."""
