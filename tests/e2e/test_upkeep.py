@@ -24,7 +24,8 @@ UNLOCKED = "lock_rules = false\nmending = false\n"
 
 @pytest.fixture
 def others(host: Host, netrt: Netrt) -> Host:
-    """A host where others can change our tables, and what they break stays so, with a network, a published container, and an outside."""
+    """A host with a network, a published container, and an outside, where others can change our tables, and what they break stays
+    so."""
     Path(Paths().configuration).write_text(UNLOCKED)
     host.outside()
     netrt("network", "create", "--subnet", "10.1.0.0/24", "app")
