@@ -32,6 +32,8 @@ VERBS = {
     "network": ("netrt.cli.network:network", "Manage networks"),
     "container": ("netrt.cli.container:container", "Manage containers"),
     "dns": ("netrt.cli.dns:dns", "Look at names: what containers are answered, and why"),
+    "apply": ("netrt.cli.apply:apply", "Make networks and containers as a file says"),
+    "export": ("netrt.cli.apply:export", "Print networks and containers as a file for apply"),
     "diff": ("netrt.cli.upkeep:diff", "Show what differs between what is asked for and what the kernel holds"),
     "gc": ("netrt.cli.upkeep:gc", "Show what lies about that nobody needs"),
     "debug": ("netrt.cli.debug:debug", "Look at a container from inside: what is there, who answers, what was dropped"),

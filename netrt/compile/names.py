@@ -143,7 +143,7 @@ def _view(state: State, owner: Container, members: Iterable[str], resolving: Res
         return None
     own = [server for network in networks for server in network.dns]
     said = [server for a in state.attachments_of(owner.id) if a.dhcp for server in a.dhcp.dns]
-    asked = (owner.process.dns if owner.process else ()) or own or said
+    asked = owner.names.dns or own or said
     upstreams = tuple(Upstream(address) for address in dict.fromkeys(asked)) or resolving.upstreams
     return View(
         sandbox=owner.sandbox.path,

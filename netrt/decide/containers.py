@@ -59,6 +59,7 @@ def create_container(state: State, command: CreateContainer, facts: HostFacts, n
         labels=dict(command.labels),
         ports=_ports(state, command, place, networks, facts),
         process=command.process,
+        lookup=command.lookup,
     )
     state = state.with_container(container)
     events = [*made, container_event("create", container, now)]

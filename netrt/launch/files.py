@@ -100,10 +100,8 @@ def container_files(state: State, container_id: str, host: HostFiles) -> Mapping
 
 
 def _wishes(container: Container) -> Wishes:
-    process = container.process
-    if process is None:
-        return Wishes()
-    return Wishes(servers=_checked(process.dns), search=process.dns_search, options=process.dns_options)
+    asked = container.names
+    return Wishes(servers=_checked(asked.dns), search=asked.dns_search, options=asked.dns_options)
 
 
 def _own_lines(state: State, container: Container, host: HostFiles) -> Iterator[str]:
@@ -114,7 +112,7 @@ def _own_lines(state: State, container: Container, host: HostFiles) -> Iterator[
 
 
 def _extra_lines(state: State, container: Container, owner: Container | None = None) -> Iterator[str]:
-    for text in container.process.extra_hosts if container.process else ():
+    for text in container.names.extra_hosts:
         with contextlib.suppress(Invalid):
             name, address = parse_extra_host(text)
             for known in _gateways(state, owner or container) if address == HOST_GATEWAY else [address]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from netrt.model.container import ProcessSpec, ProcessState, Sandbox
+from netrt.model.container import NO_LOOKUP, Lookup, ProcessSpec, ProcessState, Sandbox
 from netrt.model.health import Health
 from netrt.model.lease import DhcpLease
 from netrt.model.network import Ingress, Mode, Subnet
@@ -94,7 +94,7 @@ class CreateContainer:
 
     `endpoints` empty and `network_mode` "bridge" or "default" means the default network, made on first use. `network_mode` is
     "none", "host", "container:REF", or the name of the first network. `adopt` is a namespace that somebody else made.
-    `name` empty: `generated_name` is used, with a digit added while it is taken.
+    `name` empty: `generated_name` is used, with a digit added while it is taken. `lookup` is for one without a process.
     """
 
     id: str
@@ -107,6 +107,7 @@ class CreateContainer:
     labels: Mapping[str, str] = field(default_factory=dict)
     process: ProcessSpec | None = None
     adopt: Sandbox | None = None
+    lookup: Lookup = NO_LOOKUP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

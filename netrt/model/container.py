@@ -49,6 +49,19 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     health: HealthCheck | None = None
 
 
+class Lookup(msgspec.Struct, frozen=True, kw_only=True):
+    """How names are looked up in a container: resolvers, domains, options of resolv.conf, and lines of its hosts file."""
+
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+
+
+NO_LOOKUP = Lookup()
+"""As everybody's."""
+
+
 class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
     """What became of it. `pid` is the host's view of the container's process 1, 0 when it does not run; `start_ticks` (field 22
     of /proc/PID/stat) tells it from a later process of that number. Times are RFC 3339 in UTC, empty when not reached.
@@ -71,7 +84,7 @@ class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
 class Container(msgspec.Struct, frozen=True, kw_only=True):
     """`network_mode` is what `--network` said first: a network's name, `none`, `host` or `container:ID`. `shares` is the id of
     the container whose sandbox this one uses, or empty. `plugged` is the id by which a runtime knows it, where it came by CNI: it
-    goes with its last attachment. Raises Invalid when made."""
+    goes with its last attachment. `lookup` is how names are looked up where no process says it. Raises Invalid when made."""
 
     id: str
     name: str
@@ -85,6 +98,12 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     process: ProcessSpec | None = None
     state: ProcessState = ProcessState()
     plugged: str = ""
+    lookup: Lookup = NO_LOOKUP
+
+    @property
+    def names(self) -> Lookup | ProcessSpec:
+        """How names are looked up in it: as its process asks, if it has one."""
+        return self.process or self.lookup
 
     @property
     def ended(self) -> bool:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from netrt import Client
+from netrt.cli.apply import seen
+from netrt.cli.steps import performed, rehearse
+from netrt.cli.wishfile import as_yaml, read_tree
+from netrt.declare.conflicts import check
+from netrt.declare.export import exported
+from netrt.declare.ours import read_ours
+from netrt.declare.plan import plan
+from netrt.declare.steps import Step
 from netrt.errors import Unavailable
 
 Work = Callable[[Client], object]
@@ -17,11 +25,13 @@ Work = Callable[[Client], object]
 @dataclass(frozen=True, kw_only=True)
 class Flow:
     """`given` leads to the state before; `then` is what dies on its way. `anew`, the last step to the state before, is what no
-    database brings back: a process."""
+    database brings back: a process. Where `then` gives an iterator, it is several requests, each of which is whole: dying in
+    between leaves what some of them made. Doing it again then must lead to the end: to what `told` says there."""
 
     given: tuple[Work, ...] = ()
     anew: Work | None = None
     then: Work
+    told: Callable[[Client], str] | None = None
 
 
 def _network(name: str, **wishes: Any) -> Work:
@@ -62,6 +72,42 @@ def _cni(verb: str, ifname: str = "eth0", **more: Any) -> Work:
 
     return work
 
+
+def _apply(document: object, *, prune: bool = False) -> Work:
+    """`netrt apply`, step by step."""
+    wish = read_ours(read_tree(json.dumps(document), "site.yaml"), "site", "")
+
+    def work(client: Client) -> Iterator[Step]:
+        there = seen(client)
+        made = plan(there, wish, prune=prune)
+        check(there, wish, made)
+        rehearse(client, made)
+        return performed(client, made)
+
+    return work
+
+
+def _applied(document: object) -> Work:
+    """The same, to its end."""
+    work = _apply(document)
+    return lambda client: [*work(client)]  # type: ignore[call-overload]
+
+
+def _exported(client: Client) -> str:
+    return as_yaml(exported(seen(client)))
+
+
+SITE: dict[str, Any] = {
+    "networks": {"app": {"subnet": "10.1.0.0/24"}, "back": {"subnet": "10.2.0.0/24", "internal": True}},
+    "containers": {
+        "web": {"networks": {"app": {"aliases": ["www"]}}, "ports": ["8080:80"]},
+        "db": {"networks": ["back"], "dns": "192.0.2.53"},
+    },
+}
+LATER: dict[str, Any] = {
+    "networks": {"back": {"subnet": "10.3.0.0/24"}},
+    "containers": {"db": {"networks": {"back": {"aliases": ["store"]}}, "ports": ["8081:80"], "dns": "192.0.2.53"}},
+}
 
 app, back = _network("app", ipv6=True), _network("back", internal=True)
 small = _network("app", subnets=["10.1.0.0/24", "fd00:1::/112"], ipv6=True)
@@ -114,6 +160,8 @@ FLOWS: Mapping[str, Flow] = {
     "run: start": Flow(given=(app, job), then=lambda client: client.start("job")),
     "a name changes": Flow(given=(app, plain), then=lambda client: client.rename("plain", "fancy")),
     "a name comes": Flow(given=(app, plain, web), then=_container("namesake", on={"app": {"aliases": ["www"]}})),
+    "apply": Flow(then=_apply(SITE), told=_exported),
+    "apply, changed and pruned": Flow(given=(_applied(SITE),), then=_apply(LATER, prune=True), told=_exported),
     "CNI ADD": Flow(given=(app,), then=_cni("ADD")),
     "CNI ADD, one more": Flow(given=(app, _cni("ADD")), then=_cni("ADD", "eth1", name="more", subnet="10.10.0.0/24")),
     "CNI DEL": Flow(given=(app, _cni("ADD")), then=_cni("DEL")),

@@ -26,7 +26,7 @@ import dns.message
 import dns.rcode
 
 from netrt import Client
-from netrt.errors import Unavailable
+from netrt.errors import NetrtError, Unavailable
 from netrt.paths import Paths
 from tests.crash.flows import Flow
 from tests.crash.moment import COUNT, OFF, Moment
@@ -197,18 +197,27 @@ class Sweep:
         """Go the whole way once."""
         self.daemons.moment.arm(COUNT)
         with Client(PATHS.socket) as client:
-            self.flow.then(client)
-        points = self.daemons.moment.passed
+            self.between = [world(self.host) for _ in self._went(client)]
+            points = self.daemons.moment.passed
+            self.daemons.moment.arm(OFF)
+            self.told = self.flow.told(client) if self.flow.told else ""
         self.daemons.kill()
         self.daemons.start()
         return points
+
+    def _went(self, client: Client) -> Iterator[object]:
+        """Each step of the way that is taken; none where it is a single one."""
+        steps = self.flow.then(client)
+        if isinstance(steps, Iterator):
+            yield from steps
 
     def _die(self, at: int) -> None:
         self.daemons.moment.arm(at)
         told = True
         try:
             with Client(PATHS.socket) as client:
-                self.flow.then(client)
+                for _ in self._went(client):
+                    pass
         except Unavailable:
             told = False
         assert self.daemons.died(), f"it did not die at point {at}"
@@ -216,12 +225,28 @@ class Sweep:
         self.daemons.start()
         wait_until(_supervised, what="what supervisors tell the next daemon")
         self._point(at, words, told=told)
+        if self.flow.told:
+            self._again(at, words)
+
+    def _again(self, at: int, words: str) -> None:
+        """Going the whole way once more leads to its end, wherever the first time ended."""
+        self.clean = False
+        try:
+            with Client(PATHS.socket) as client:
+                for _ in self._went(client):
+                    pass
+                assert self.flow.told
+                told = self.flow.told(client)
+        except NetrtError as error:
+            told = str(error)
+        if told != self.told:
+            self.report.wrong.append(f"point {at} ({words}), once more:\n{told}\nand not\n{self.told}")
 
     def _point(self, at: int, words: str, *, told: bool) -> None:
         seen = world(self.host)
         to_before, to_after = differences(self.before, seen), differences(self.after, seen)
         self.report.told += told
-        if not to_after:
+        if not to_after or (not told and any(not differences(step, seen) for step in self.between)):
             self.report.after += 1
         elif not to_before and not told:
             self.report.before += 1

@@ -65,6 +65,7 @@ async def info(api: Api, request: web.Request) -> web.Response:
             "NCPU": os.cpu_count(),
             "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             "Warnings": [],
+            "Netrt": {"PublishAddress": api.publish_address},
         }
     )
 

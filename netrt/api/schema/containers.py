@@ -171,10 +171,10 @@ def container_json(state: State, container: Container, health: Mapping[str, Any]
             "CapAdd": process.cap_add,
             "CapDrop": process.cap_drop,
             "ReadonlyRootfs": process.read_only,
-            "Dns": process.dns,
-            "DnsSearch": process.dns_search,
-            "DnsOptions": process.dns_options,
-            "ExtraHosts": process.extra_hosts,
+            "Dns": container.names.dns,
+            "DnsSearch": container.names.dns_search,
+            "DnsOptions": container.names.dns_options,
+            "ExtraHosts": container.names.extra_hosts,
             "LogConfig": {"Type": "json-file", "Config": {}},
         },
         "NetworkSettings": {
@@ -183,6 +183,7 @@ def container_json(state: State, container: Container, health: Mapping[str, Any]
             "Ports": _ports(container.held_ports, host_addresses),
             "Networks": networks_json(state, container),
         },
+        **({"Netrt": {"Runtime": container.plugged}} if container.plugged else {}),
     }
 
 

@@ -15,7 +15,7 @@ from netrt.launch.extrahosts import parse_extra_host
 from netrt.launch.resolver import check_option, check_search
 from netrt.model.address import parse_ip
 from netrt.model.command import CreateContainer, Endpoint
-from netrt.model.container import ProcessSpec, Sandbox
+from netrt.model.container import NO_LOOKUP, Lookup, ProcessSpec, Sandbox
 from netrt.model.health import HealthCheck
 from netrt.model.port import PortMapping, parse_port
 
@@ -104,6 +104,8 @@ def create_container(
     host = body.host_config or HostBody()
     networking = body.networking_config or NetworkingBody()
     mode, endpoints = _networks(host.network_mode or "", networking.endpoints_config or {})
+    lookup = _lookup(host)
+    process = _process(body, host, lookup)
     ports = (*_bindings(host.port_bindings or {}), *map(parse_port, (body.netrt and body.netrt.ports) or ()))
     return CreateContainer(
         id=identifier,
@@ -114,8 +116,9 @@ def create_container(
         endpoints=endpoints,
         ports=tuple(p if p.host_ip else msgspec.structs.replace(p, host_ip=publish_address) for p in ports),
         labels=body.labels or {},
-        process=_process(body, host),
+        process=process,
         adopt=adopt,
+        lookup=NO_LOOKUP if process else lookup,
     )
 
 
@@ -140,11 +143,21 @@ def _bindings(asked: Mapping[str, list[BindingBody] | None]) -> Iterator[PortMap
             yield parse_port(f"{text}:{host_port}:{port}" if ip else f"{host_port}:{port}" if host_port else port)
 
 
-def _process(body: ContainerBody, host: HostBody) -> ProcessSpec | None:
+def _lookup(host: HostBody) -> Lookup:
+    for text in host.extra_hosts or ():
+        parse_extra_host(text)
+    return Lookup(
+        dns=tuple(str(parse_ip("resolver", text)) for text in host.dns or ()),
+        dns_search=tuple(check_search(text) for text in host.dns_search or ()),
+        dns_options=tuple(check_option(text) for text in host.dns_options or ()),
+        extra_hosts=tuple(host.extra_hosts or ()),
+    )
+
+
+def _process(body: ContainerBody, host: HostBody, lookup: Lookup) -> ProcessSpec | None:
     command = (*_words(body.entrypoint), *_words(body.cmd))
     if not command:
-        for name in ("auto_remove", "dns", "dns_search", "dns_options", "extra_hosts"):  # all are about what runs
-            unsupported(f"HostConfig.{name.title().replace('_', '')}", getattr(host, name))
+        unsupported("HostConfig.AutoRemove", host.auto_remove)  # it is about what runs
         return None
     env = tuple(body.env or ())
     for text in env:
@@ -164,15 +177,13 @@ def _process(body: ContainerBody, host: HostBody) -> ProcessSpec | None:
         cap_drop=_capabilities("CapDrop", host.cap_drop),
         read_only=bool(host.readonly_rootfs),
         auto_remove=bool(host.auto_remove),
-        dns=tuple(str(parse_ip("resolver", text)) for text in host.dns or ()),
-        dns_search=tuple(check_search(text) for text in host.dns_search or ()),
-        dns_options=tuple(check_option(text) for text in host.dns_options or ()),
-        extra_hosts=tuple(host.extra_hosts or ()),
+        dns=lookup.dns,
+        dns_search=lookup.dns_search,
+        dns_options=lookup.dns_options,
+        extra_hosts=lookup.extra_hosts,
         health=_health(body.healthcheck),
     )
     capability_names(spec.cap_add, spec.cap_drop)
-    for text in spec.extra_hosts:
-        parse_extra_host(text)
     return spec
 
 

@@ -272,13 +272,19 @@ def network_json(state: State, network: Network, *, containers: bool = True) -> 
         "Containers": _containers(state, network) if containers else {},
         "Options": network.options,
         "Labels": network.labels,
-        **({"Netrt": {"Dns": network.dns}} if network.dns else {}),
+        **_ours(network),
     }
 
 
 def _ipam_json(network: Network) -> dict[str, Any]:
     config = [dict(_subnet_json(subnet)) for subnet in network.subnets]
     return {"Driver": DHCP if network.dhcp else "default", "Options": {}, "Config": config}
+
+
+def _ours(network: Network) -> dict[str, Any]:
+    """What Docker has no field for: resolvers, and the CNI plugin whose configuration it follows."""
+    said = {"Dns": network.dns, "Plugin": network.plugin}
+    return {"Netrt": {key: value for key, value in said.items() if value}} if any(said.values()) else {}
 
 
 def _subnet_json(subnet: Subnet) -> Iterator[tuple[str, str | Mapping[str, str]]]:
