@@ -58,7 +58,7 @@ class Server:
         self._wire = Wire(place, link)
         self._mac = place.call(_mac, link)
         self._stop, self._stopped = os.pipe()
-        self._thread = threading.Thread(target=self._serve)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def close(self) -> None:

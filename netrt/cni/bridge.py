@@ -29,7 +29,10 @@ T = TypeVar("T")
 BRIDGE = "cni0"
 """The bridge of a configuration that names none."""
 
-OURS = ("netrt-host-local",)
+DHCP = "netrt-dhcp"
+"""The IPAM plugin by which a DHCP server of the LAN gives the address."""
+
+OURS = ("netrt-host-local", DHCP)
 """IPAM plugins that are done here and not by another program."""
 
 
@@ -120,6 +123,8 @@ def check(config: BridgeConfig) -> None:
             raise Refusal(UNSUPPORTED, f"field {key}: {shown[:80]} is not supported: bridges of netrt have no VLANs")
     if config.hairpin_mode and config.promisc_mode:
         raise Refusal(CONFIGURATION, "fields hairpinMode and promiscMode exclude each other")
+    if ipam_type(config) == DHCP:
+        raise Refusal(UNSUPPORTED, f"field ipam.type: {DHCP} is for netrt-macvlan: behind a bridge there is no LAN")
     if config.disable_container_interface and ipam_type(config):
         raise Refusal(CONFIGURATION, "fields disableContainerInterface and ipam exclude each other")
     if config.ip_masq_backend not in (None, "", "iptables", "nftables"):
@@ -152,7 +157,7 @@ def attach(call: Call, asked: Asked) -> Attach:
 
 def given_here(call: Call, config: IpamConfig) -> tuple[Pools, tuple[Way, ...]]:
     """What our own IPAM is to give: pools of addresses, and routes. Raises Refusal."""
-    if ipam_type(config) not in OURS:
+    if ipam_type(config) in ("", DHCP) or delegated(config):
         return (), ()
     section = host_local(config)
     chosen = pools(section, config.runtime_config or RuntimeConfig(), call.version)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from netrt.cni.attaching import Asked, attaching, network_name
-from netrt.cni.bridge import IpamConfig, delegated, given_here
+from netrt.cni.bridge import DHCP, IpamConfig, delegated, given_here, ipam_type
 from netrt.cni.call import Call
 from netrt.cni.refusal import CONFIGURATION, UNSUPPORTED, Refusal
+from netrt.cni.result import Dns, Result, RouteTo
 from netrt.cni.runtime import RuntimeConfig, named
 from netrt.model.address import check_mac
 from netrt.model.command import Attach, Definition
+from netrt.model.lease import DhcpLease
 from netrt.model.names import check_ifname
 from netrt.model.network import Mode
 from netrt.model.parent import MacvlanMode
@@ -57,6 +59,7 @@ def attach(call: Call, asked: Asked, uplink: str) -> Attach:
             UNSUPPORTED, f"field runtimeConfig: {' and '.join(HOST_SIDE)} need a bridge: this link is the LAN's"
         )
     chosen, routes = given_here(call, config)
+    by_dhcp = ipam_type(config) == DHCP
     made = attaching(
         call,
         asked,
@@ -70,13 +73,21 @@ def attach(call: Call, asked: Asked, uplink: str) -> Attach:
             mode=Mode.MACVLAN,
             subnets=tuple(subnet for pool in chosen for subnet in pool),
             options=_options(config, master),
+            dhcp=by_dhcp,
         ),
-        pools=chosen,
-        routes=routes,
+        pools=None if by_dhcp else chosen,
+        routes=None if by_dhcp else routes,
         lease=call.text.decode() if delegated(config) else "",
     )
     mac = named("mac", lambda: check_mac(config.mac or "")) if config.mac and not made.endpoint.mac else ""
     return replace(made, endpoint=replace(made.endpoint, mac=mac)) if mac else made
+
+
+def said_by_dhcp(lease: DhcpLease) -> Result:
+    """What a DHCP server said besides the address."""
+    routes = [RouteTo(dst="0.0.0.0/0", gw=lease.router)] if lease.router else []
+    routes += [RouteTo(dst=way.dst, gw=way.via or None) for way in lease.routes]
+    return Result(routes=tuple(routes), dns=Dns(nameservers=lease.dns) if lease.dns else None)
 
 
 def _options(config: MacvlanConfig, master: str) -> dict[str, str]:

@@ -80,13 +80,14 @@ def _network(
         mode=asked.mode,
         created=held.created if held else rfc3339(now),
         subnets=subnets,
-        ipv4=any(family(subnet.cidr) == 4 for subnet in subnets),
+        ipv4=asked.dhcp or any(family(subnet.cidr) == 4 for subnet in subnets),
         ipv6=any(family(subnet.cidr) == 6 for subnet in subnets),
         internal=asked.internal,
         options=_options(asked, held, facts),
         labels=dict(asked.labels),
         plugin=held.plugin if held and asked.mode is Mode.FOREIGN else asked.plugin,
         ingress=held.ingress if held else Ingress.OPEN,
+        dhcp=asked.dhcp,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,9 @@ from netrt.declare.ours import read_ours
 from netrt.declare.plan import plan
 from netrt.declare.steps import Step
 from netrt.errors import Unavailable
+from tests.dhcpserver import Manner, Server
+from tests.host import Host
+from tests.traffic import Place
 
 Work = Callable[[Client], object]
 
@@ -109,11 +113,30 @@ LATER: dict[str, Any] = {
     "containers": {"db": {"networks": {"back": {"aliases": ["store"]}}, "ports": ["8081:80"], "dns": "192.0.2.53"}},
 }
 
+
+def _lan(_: Client) -> None:
+    """A LAN beyond a link `card` of the host, with a DHCP server that always gives the same."""
+    for words in (
+        "netns add outside",
+        "link add card up type veth peer name far netns outside",
+        "-n outside link set far up",
+    ):
+        subprocess.run(["ip", *words.split()], check=True)
+    gives = Manner(gives=["10.77.0.10"] * 10_000, says=[("router", "10.77.0.1"), ("lease_time", 3600)])
+    Server(Place(Host(), "/run/netns/outside"), "far", gives)
+
+
 app, back = _network("app", ipv6=True), _network("back", internal=True)
 small = _network("app", subnets=["10.1.0.0/24", "fd00:1::/112"], ipv6=True)
 web = _container("web", "app", ports=["8080:80", "5000-5009:6000-6009/udp"])
 plain = _container("plain", "app")
 both = _container("both", on={"app": {}, "back": {"aliases": ["store"]}})
+card = {"driver": "macvlan", "options": {"parent": "card"}}
+near = {"driver": "macvlan", "options": {"parent": "card", "host_access": "true"}}
+lan = _network("lan", subnets=["10.7.0.0/24", "fd00:7::/64"], **card)
+open_lan = _network("lan", subnets=["10.7.0.0/24", "fd00:7::/64"], **near)
+dhcp_lan = _network("lan", ipam_driver="dhcp", **near)
+there = _container("there", "lan")
 job = _container("job", "app", command=["sleep", "600"], ports=["8081:80"])
 
 ATTACH: Mapping[str, Flow] = {
@@ -158,6 +181,21 @@ FLOWS: Mapping[str, Flow] = {
     ),
     "run: create": Flow(given=(app,), then=job),
     "run: start": Flow(given=(app, job), then=lambda client: client.start("job")),
+    "macvlan: attach": Flow(given=(_lan, lan, there), then=_container("more", "lan")),
+    "macvlan: attach, the first, with host access": Flow(given=(_lan, open_lan), then=there),
+    "macvlan: detach, the last, with host access": Flow(
+        given=(_lan, open_lan, there), then=lambda client: client.remove_container("there")
+    ),
+    "macvlan: connect": Flow(
+        given=(_lan, app, plain, lan), then=lambda client: client.connect("lan", "plain", gw_priority=1)
+    ),
+    "macvlan: disconnect": Flow(
+        given=(_lan, app, lan, _container("two", on={"app": {}, "lan": {"gw_priority": 1}})),
+        then=lambda client: client.disconnect("lan", "two"),
+    ),
+    "macvlan: attach by DHCP": Flow(given=(_lan, dhcp_lan), then=there),
+    "macvlan: connect by DHCP": Flow(given=(_lan, app, plain, dhcp_lan), then=lambda c: c.connect("lan", "plain")),
+    "macvlan: detach by DHCP": Flow(given=(_lan, dhcp_lan, there), then=lambda c: c.remove_container("there")),
     "a name changes": Flow(given=(app, plain), then=lambda client: client.rename("plain", "fancy")),
     "a name comes": Flow(given=(app, plain, web), then=_container("namesake", on={"app": {"aliases": ["www"]}})),
     "apply": Flow(then=_apply(SITE), told=_exported),

@@ -36,8 +36,11 @@ from tests.snapshot import differences, snapshot
 from tests.waiting import wait_until
 
 PATHS = Paths()
-_PASSING = re.compile(r'\d{4}-\d\d-\d\dT[\d:.]+Z|(?<="pid":)\d+|(?<="start_ticks":)\d+')
-"""What differs between two runs of a flow: the time, and numbers of processes."""
+_PASSING = re.compile(
+    r'\d{4}-\d\d-\d\dT[\d:.]+Z|(?<="pid":)\d+|(?<="start_ticks":)\d+'
+    r'|(?<="renew":)\d+|(?<="rebind":)\d+|(?<="expires":)\d+'
+)
+"""What differs between two runs of a flow: the time, also that of leases, and numbers of processes."""
 
 _COUNT = "('commit', "
 """The row in which commits are counted."""
@@ -96,7 +99,22 @@ def world(host: Host) -> dict[str, Any]:
     return seen
 
 
-NAMES = ("any", "beside", "both", "db", "fancy", "job", "more", "namesake", "plain", "store", "web", "www")
+NAMES = (
+    "any",
+    "beside",
+    "both",
+    "db",
+    "fancy",
+    "job",
+    "more",
+    "namesake",
+    "plain",
+    "store",
+    "there",
+    "two",
+    "web",
+    "www",
+)
 """All names of containers in flows, and aliases."""
 
 _SERVED = ":4E55 "

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cni import PORTMAP, Cni, Config, network, port
 from tests.command import Netrt
+from tests.dhcpserver import Manner, Server
 from tests.e2e.conftest import OUTSIDE4, OUTSIDE6
 from tests.host import Host
 from tests.snapshot import differences, snapshot
@@ -107,6 +110,37 @@ def test_what_cannot_be_had(cni: Cni, host: Host, wrong: Config, words: str) -> 
     assert error["code"] in (2, 7, 104)
     assert words in error["msg"]
     assert not differences(before, snapshot(host))
+
+
+def test_by_the_dhcp_server_of_the_lan(cni: Cni, host: Host, netrt: Netrt) -> None:
+    """ADD yields what the server said, DEL gives it back, also of a namespace that is gone."""
+    host.run("ip", "-n", "outside", "addr", "add", "10.77.0.1/24", "dev", "eth0")
+    outside = Place(host, "/run/netns/outside")
+    says = [("router", "10.77.0.1"), ("name_server", "10.77.0.1"), ("lease_time", 600)]
+    by_dhcp = network(macvlan(ipam={"type": "netrt-dhcp"}))
+    with closing(Server(outside, "eth0", Manner(gives=["10.77.0.10", "10.77.0.11"], says=says))) as server:
+        made = cni.add(by_dhcp, cni.container("c1"))
+        assert made.addresses == ["10.77.0.10"]
+        assert made.result["ips"][0]["gateway"] == "10.77.0.1"
+        assert made.result["routes"] == [{"dst": "0.0.0.0/0", "gw": "10.77.0.1"}]
+        assert made.result["dns"] == {"nameservers": ["10.77.0.1"]}
+        with made.container.tcp(80) as listener:
+            assert seen(outside, made.ip4, 80, listener) == "10.77.0.1"
+        made.check()
+        made.delete()
+        server.until("release", own="10.77.0.10")
+        other = cni.add(by_dhcp, cni.container("c2"))
+        host.run("ip", "netns", "del", "c2")
+        other.delete()
+        server.until("release", own="10.77.0.11")
+        server.manner.deaf = "all"
+        Path("/etc/netrt/netrt.toml").write_text("[dhcp]\nwait = 1\n")
+        netrt("daemon", "stop")
+        error = cni.try_add(by_dhcp, cni.container("c3")).error
+        assert "no DHCP server answered within 1 s" in error["msg"]
+        assert "c3" not in netrt("ps", "-a")
+    bridge = {"type": "netrt-bridge", "ipam": {"type": "netrt-dhcp"}}
+    assert "netrt-dhcp is for netrt-macvlan" in cni.try_add(network(bridge), cni.container("c4")).error["msg"]
 
 
 def test_ports_need_a_bridge(cni: Cni) -> None:

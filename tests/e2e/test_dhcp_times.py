@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.asking import Asker
-from tests.command import Box, Netrt
+from tests.command import PROGRAM, Box, Netrt
 from tests.dhcpserver import Manner, Server
 from tests.host import Host
 from tests.snapshot import differences, snapshot
@@ -90,9 +93,9 @@ def test_refused_when_renewed(host: Host, netrt: Netrt, lan: Place, server: Serv
     """A NAK ends a lease at once, and the next one moves the container to another subnet, with its way out."""
     server.manner.says = SECONDS
     box = netrt.box("box", "--network", "lan")
-    server.manner.gives = ["10.78.0.10"] * 5
-    server.manner.says = [("router", "10.78.0.1"), ("lease_time", 600)]
+    server.manner.gives = ["10.78.0.10"] * 9
     server.manner.refuses = True
+    server.manner.says = [("router", "10.78.0.1"), ("lease_time", 600)]
     server.until("request", own=box.ip4)
     server.manner.refuses = False
     moved = wait_until(
@@ -120,6 +123,26 @@ def test_offers_that_cannot_be_used(host: Host, netrt: Netrt, lan: Place, server
     server.manner.says, server.manner.refuses = LONG, True
     assert "took back its offer" in netrt.refused("container", "create", "--network", "lan")
     assert not differences(before, snapshot(host))
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+def test_the_daemon_ends_while_an_attach_waits(
+    host: Host, netrt: Netrt, lan: Place, server: Server, how: signal.Signals
+) -> None:
+    """Nobody waits on for the client, and nothing is left of who asked: the next one has the same MAC."""
+    before = snapshot(host)
+    server.manner.deaf = "all"
+    mac = "02:00:00:00:00:42"
+    asking = host.spawn(PROGRAM, "container", "create", "--name", "box", "--network", "lan", "--mac-address", mac)
+    server.until("discover", mac=mac)
+    with os.fdopen(os.pidfd_open(int(netrt("daemon", "status").split("process ", 1)[1].split()[0]))) as process:
+        signal.pidfd_send_signal(process.fileno(), how)
+        assert select.select([process], [], [], PATIENT)[0], "it ends without waiting for the LAN"
+    assert asking.wait(PATIENT) != 0
+    netrt("ps")
+    assert not differences(before, snapshot(host))
+    server.manner.deaf = ""
+    assert netrt.box("box", "--network", "lan", "--mac-address", mac).ip4 == "10.77.0.10"
 
 
 def test_an_address_that_a_neighbour_here_has(host: Host, netrt: Netrt, lan: Place, server: Server) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from netrt import Client
+from netrt.paths import Paths
 from tests.command import Box, Netrt
 from tests.e2e.conftest import HOST4, HOST6, OUTSIDE4, OUTSIDE6
 from tests.host import Host
@@ -66,6 +68,39 @@ def test_names_of_interfaces_are_chosen(host: Host, netrt: Netrt, outside: Place
     ):
         assert words in netrt.refused("container", "create", "--network", "front", *options)
     assert "lan0" in netrt.refused("network", "connect", "--ifname", "lan0", "bridge", "box")
+
+
+def test_interfaces_are_the_same_after_each_start(host: Host, netrt: Netrt, outside: Place) -> None:
+    """Names, order, MACs, addresses and the way out: 50 times after its process ended, and after what a reboot leaves."""
+    host.run("ip", "link", "add", "card", "up", "type", "veth", "peer", "name", "far", "netns", "outside")
+    netrt("network", "create", "-d", "macvlan", "-o", "parent=card", "--subnet", "10.9.0.0/24", "lan")
+    wishes = {"back": {}, "lan": {"ifname": "wan"}, "front": {"gw_priority": 1}}
+    netrt("network", "create", "more")
+
+    def links() -> list[tuple[object, ...]]:
+        found = json.loads(host.run("ip", "-n", "netrt-job", "-j", "addr").stdout)
+        return [(link["ifname"], link["address"], *sorted(a["local"] for a in link["addr_info"])) for link in found]
+
+    def ways() -> list[str]:
+        return [host.run("ip", "-n", "netrt-job", *words, "route", "show", "default").stdout for words in ((), ("-6",))]
+
+    with Client(Paths().socket) as client:
+        client.create_container("job", ["sleep", "1000"], networks=wishes)
+        client.connect("more", "job")
+        client.start("job")
+        before = links(), ways()
+        assert [link[0] for link in before[0]] == ["lo", "eth0", "wan", "eth1", "eth2"]
+        for _ in range(50):
+            client.kill("job")
+            client.start("job")
+            assert links() == before[0]
+        client.kill("job")
+    for _ in range(2):
+        netrt("daemon", "stop")
+        host.run("ip", "netns", "del", "netrt-job")
+        netrt("start", "job")
+        assert (links(), ways()) == before
+        netrt("stop", "-t", "0", "job")
 
 
 @pytest.mark.parametrize("strict", ["0", "1", "2"])

@@ -135,6 +135,8 @@ async def _add_defined(api: Api, call: Call) -> Result:
         said = await configured(config)
         state = await commit(api, command)
     attachment = _made(state, call)
+    if attachment.dhcp:
+        said = macvlan.said_by_dhcp(attachment.dhcp)
     network = state.networks[attachment.network_id]
     routes = bridge.routes_shown(config, said.routes, attachment, network)
     dns = resolver(config.runtime_config or RuntimeConfig(), config.dns, said.dns)
@@ -143,7 +145,7 @@ async def _add_defined(api: Api, call: Call) -> Result:
 
 async def configured(config: Config) -> Result:
     """What our own IPAM says besides addresses. Raises Refusal."""
-    if not bridge.ipam_type(config):
+    if bridge.ipam_type(config) in ("", bridge.DHCP):
         return Result()
     section = bridge.host_local(config)
     path, dns = section.resolv_conf, None
