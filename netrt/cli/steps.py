@@ -57,6 +57,7 @@ def _do(client: netrt.Client, step: Step, *, dry_run: bool = False) -> None:
                 network.name,
                 subnets=[_subnet(subnet) for subnet in network.subnets],
                 driver=network.driver,
+                ipam_driver=network.ipam_driver,
                 ipv4=network.ipv4,
                 ipv6=network.ipv6,
                 internal=network.internal,

@@ -125,12 +125,14 @@ def _network(key: str, tree: Tree, here: Circumstances) -> NetworkWish:
             raise said[others[0]].refused("an external network is taken as it is", "say nothing but its name")
         return NetworkWish(name=name, external=True, place=tree.place)
     kind = fields.driver(said.get("driver"))
-    pools = tuple(_pools(said["ipam"])) if "ipam" in said else ()
+    ipam = said["ipam"].fields(IPAM) if "ipam" in said else {}
+    pools = tuple(_pools(ipam))
     labels = fields.labels(said["labels"]) if "labels" in said else {}
     ours = {APPLIED: here.project, "com.docker.compose.project": here.project, "com.docker.compose.network": key}
     return NetworkWish(
         name=name,
         driver=kind,
+        ipam_driver=fields.ipam_driver(ipam.get("driver")),
         subnets=pools,
         ipv4=said["enable_ipv4"].flag() if "enable_ipv4" in said else True,
         ipv6=(said["enable_ipv6"].flag() if "enable_ipv6" in said else False) or any(":" in p.cidr for p in pools),
@@ -149,10 +151,7 @@ def _external(tree: Tree) -> str:
     return "yes" if tree.flag() else ""
 
 
-def _pools(tree: Tree) -> Iterator[Subnet]:
-    said = tree.fields(IPAM)
-    if "driver" in said and said["driver"].text() != "default":
-        raise said["driver"].refused(f"unknown IPAM driver {said['driver'].text()[:40]!r}", "only default is known")
+def _pools(said: Mapping[str, Tree]) -> Iterator[Subnet]:
     if "options" in said and said["options"].entries():
         raise said["options"].refused("options of an IPAM driver are not known")
     for each in said["config"].items() if "config" in said else ():

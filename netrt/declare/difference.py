@@ -19,7 +19,7 @@ CHOSEN = ("ip", "ip6", "mac", "ifname")
 
 def network_differences(seen: NetworkWish, wanted: NetworkWish) -> Iterator[str]:
     """None of these can be changed in place."""
-    for name in ("driver", "ipv4", "ipv6", "internal", "options"):
+    for name in ("driver", "ipam_driver", "ipv4", "ipv6", "internal", "options"):
         before, after = getattr(seen, name), getattr(wanted, name)
         if before != after:
             yield f"{name} {_said(before)} -> {_said(after)}"

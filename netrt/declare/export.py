@@ -39,7 +39,8 @@ def _network(network: NetworkWish) -> Json:
     families = {":" in subnet.cidr for subnet in network.subnets}
     return {
         **({"driver": network.driver} if network.driver != "bridge" else {}),
-        "subnets": [_subnet(subnet) for subnet in network.subnets],
+        **({"ipam_driver": network.ipam_driver} if network.ipam_driver != "default" else {}),
+        **({"subnets": [_subnet(subnet) for subnet in network.subnets]} if network.subnets else {}),
         **({"ipv4": False} if not network.ipv4 else {}),
         **({"ipv6": True} if network.ipv6 and True not in families else {}),
         **({"internal": True} if network.internal else {}),

@@ -15,6 +15,7 @@ from netrt.model.network import MADE, Mode, Subnet, check_options
 from netrt.model.port import PortMapping, parse_port
 from netrt.model.rate import bandwidth_text, parse_bandwidth
 
+IPAM_DRIVERS = ("default", "dhcp")
 LONG_PORT = ("target", "published", "host_ip", "protocol", "mode", "name", "app_protocol")
 
 
@@ -38,6 +39,14 @@ def options(tree: Tree | None, kind: str) -> dict[str, str]:
     found = dict(tree.pairs())
     tree.checked(lambda: check_options(Mode(kind), found))
     return found
+
+
+def ipam_driver(tree: Tree | None) -> str:
+    """Who gives the addresses; `default` where nothing is said."""
+    text = tree.text() if tree else "default"
+    if tree and text not in IPAM_DRIVERS:
+        raise tree.refused(f"unknown IPAM driver {text[:40]!r}", f"known: {', '.join(IPAM_DRIVERS)}")
+    return text
 
 
 def subnet(tree: Tree, cidr: Tree, gateway: Tree | None, ip_range: Tree | None, auxiliary: Tree | None) -> Subnet:

@@ -9,7 +9,7 @@ from netrt.model.names import check_hostname, check_name
 from netrt.model.network import DEFAULT_NETWORK, Subnet
 
 TOP = ("name", "networks", "containers")
-NETWORK = ("driver", "subnet", "subnets", "ipv4", "ipv6", "internal", "options", "labels", "external")
+NETWORK = ("driver", "ipam_driver", "subnet", "subnets", "ipv4", "ipv6", "internal", "options", "labels", "external")
 SUBNET = ("subnet", "gateway", "ip_range", "aux_addresses")
 CONTAINER = (
     "networks",
@@ -51,6 +51,7 @@ def _network(name: str, tree: Tree, project: str) -> NetworkWish:
     return NetworkWish(
         name=name,
         driver=kind,
+        ipam_driver=fields.ipam_driver(said.get("ipam_driver")),
         subnets=subnets,
         ipv4=said["ipv4"].flag() if "ipv4" in said else True,
         ipv6=(said["ipv6"].flag() if "ipv6" in said else False) or any(":" in s.cidr for s in subnets),

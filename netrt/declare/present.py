@@ -37,7 +37,10 @@ def network(shown: Json) -> NetworkWish:
     return NetworkWish(
         name=shown["Name"],
         driver=shown["Driver"],
-        subnets=tuple(_subnet(each) for each in shown["IPAM"]["Config"]),
+        ipam_driver=shown["IPAM"]["Driver"],
+        subnets=tuple(_subnet(each) for each in shown["IPAM"]["Config"])
+        if shown["IPAM"]["Driver"] == "default"
+        else (),
         ipv4=shown["EnableIPv4"],
         ipv6=shown["EnableIPv6"],
         internal=shown["Internal"],
@@ -90,8 +93,9 @@ def _container(shown: Json, names: Mapping[str, str], runtime_label: str) -> Con
 
 def _endpoint(shown: Json) -> EndpointWish:
     options = shown["DriverOpts"] or {}
+    leased = "DHCP" in shown  # then it has the address for some time, and nobody chose it but by asking for it
     return EndpointWish(
-        ip=shown["IPAddress"],
+        ip=(shown["IPAMConfig"] or {}).get("IPv4Address", "") if leased else shown["IPAddress"],
         ip6=shown["GlobalIPv6Address"],
         mac=shown["MacAddress"],
         aliases=tuple(shown["Aliases"] or ()),

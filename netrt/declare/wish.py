@@ -31,6 +31,7 @@ class NetworkWish:
     internal: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    ipam_driver: str = "default"
     external: bool = False
     held: str = field(default="", compare=False)
     place: str = field(default="", compare=False)
@@ -38,7 +39,8 @@ class NetworkWish:
     @property
     def words(self) -> str:
         """What it is, in a few words."""
-        given = ", ".join(subnet.cidr for subnet in self.subnets) or "a free subnet"
+        free = "a free subnet" if self.ipam_driver == "default" else f"addresses by {self.ipam_driver}"
+        given = ", ".join(subnet.cidr for subnet in self.subnets) or free
         return f"{self.driver}, {given}{', internal' if self.internal else ''}"
 
 

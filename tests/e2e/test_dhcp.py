@@ -172,6 +172,9 @@ def test_a_chosen_address_is_asked_for(host: Host, netrt: Netrt, lan: Place) -> 
     box = netrt.box("box", "--network", "lan", "--ip", "10.77.0.117", "--mac-address", "02:00:00:00:00:42")
     assert (box.ip4, box.mac) == ("10.77.0.117", "02:00:00:00:00:42")
     assert "02:00:00:00:00:42 10.77.0.117" in server.table.read_text()
+    Path("/run/site.yaml").write_text(netrt("export"))
+    assert "ipam_driver: dhcp" in Path("/run/site.yaml").read_text()
+    assert "0 added, 0 changed, 0 removed" in netrt("apply", "-f", "/run/site.yaml")
     before = snapshot(host)
     message = netrt.refused("container", "create", "--network", "lan", "--ip", "10.77.0.117")
     assert f"the DHCP server {ROUTER} offers 10.77.0." in message

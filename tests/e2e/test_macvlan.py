@@ -4,6 +4,7 @@ host."""
 from __future__ import annotations
 
 import json
+import select
 import socket
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tests.traffic import Place, Wire, seen
 pytestmark = pytest.mark.root
 
 LAN = ("--subnet", "192.0.2.0/24", "--gateway", OUTSIDE4, "--subnet", "2001:db8::/64", "--gateway", OUTSIDE6)
+RTMGRP_LINK = 1
 FAR4, FAR6 = "198.51.100.7", "2001:db8:7::7"
 
 
@@ -44,7 +46,13 @@ def inner(host: Host, box: Box, ifname: str = "eth0") -> dict[str, object]:
 
 def test_on_the_lan_in_both_families(host: Host, netrt: Netrt, lan: Place) -> None:
     create(netrt, *LAN)
-    box, peer = netrt.box("box", "--network", "lan"), netrt.box("peer", "--network", "lan")
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE) as announced:
+        announced.bind((0, RTMGRP_LINK))
+        box, peer = netrt.box("box", "--network", "lan"), netrt.box("peer", "--network", "lan")
+        host.run("ip", "link", "set", "uplink", "alias", "heard")
+        said = b"".join(iter(lambda: announced.recv(65536) if select.select([announced], [], [], 0)[0] else b"", b""))
+    assert b"heard" in said
+    assert b"macvlan" not in said, "the host never saw it: it is born inside"
     assert box.ip4.startswith("192.0.2.")
     assert box.ip6.startswith("2001:db8::")
     for near, far in ((OUTSIDE4, FAR4), (OUTSIDE6, FAR6)):

@@ -98,6 +98,14 @@ networks:
 """
 
 
+def test_addresses_by_a_dhcp_server() -> None:
+    text = "networks: {lan: {driver: macvlan, driver_opts: {parent: eth0}, ipam: {driver: dhcp}}}"
+    (lan,) = compose(f"services: {{a: {{networks: [lan]}}}}\n{text}").networks.values()
+    assert (lan.ipam_driver, lan.words) == ("dhcp", "macvlan, addresses by dhcp")
+    (own,) = ours("networks: {lan: {driver: macvlan, options: {parent: eth0}, ipam_driver: dhcp}}").networks.values()
+    assert own.ipam_driver == "dhcp"
+
+
 def test_compose_means_what_compose_means_by_it() -> None:
     wish = compose(SHOP, NAME="deep")
     assert sorted(wish.networks) == ["deep", "office", "p_default", "p_front"]
@@ -247,7 +255,7 @@ def test_what_is_wrong_with_a_file_of_ours(text: str, said: str) -> None:
 COMPOSE = [
     ("networks: {a: {subnet: 10.1.0.0/24}}", "compose.yaml:1: networks.a.subnet: unknown key (known: name, driver,"),
     ("networks: {a: {ipam: {config: [{subnets: x}]}}}", "networks.a.ipam.config[0].subnets: unknown key"),
-    ("networks: {a: {ipam: {driver: dhcp}}}", "networks.a.ipam.driver: unknown IPAM driver 'dhcp'"),
+    ("networks: {a: {ipam: {driver: radius}}}", "networks.a.ipam.driver: unknown IPAM driver 'radius'"),
     ("networks: {a: {external: true, driver: bridge}}", "networks.a.driver: an external network is taken as it is"),
     ("services: {web: {networks: [a]}}", "services.web.networks: there is no network 'a' (known: default)"),
     ("services: {web: {networks: {default: {alias: [x]}}}}", "services.web.networks.default.alias: unknown key"),
