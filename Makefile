@@ -9,7 +9,7 @@ ready := .venv/.ready
 pytest := $(bin)/pytest
 # nothing outlives it, however it ends
 enclosed := unshare --pid --fork --kill-child --mount-proc
-rooms := $(wildcard netrt tests cni-plugins)
+rooms := $(wildcard netrt tests cni-plugins oci-hooks)
 
 .PHONY: help setup fmt check test kernel e2e e2e-runtimes fuzz sweep soak bench bench-peers demo clean install
 .DEFAULT_GOAL := help
@@ -40,7 +40,7 @@ kernel: setup ## contracts, failures, crashes and drift on the real kernel (root
 e2e: setup ## packets, through the command line and the daemon (root)
 	$(pytest) -q -n 2 tests/e2e
 
-e2e-runtimes: setup ## podman, containerd, libcni and the reference plugins with ours (root; installs them with apt)
+e2e-runtimes: setup ## podman, containerd, runc, crun, libcni and the reference plugins with ours (root; installs them with apt)
 	.ci/runtimes
 	NETRT_RUNTIMES=1 $(pytest) -q -n 2 -rs tests/runtimes
 
@@ -67,13 +67,15 @@ clean: ## remove what was made here, .venv included
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-install: setup ## launchers, CNI plugins and systemd units, for this checkout (DESTDIR, PREFIX, CNIDIR)
+install: setup ## launchers, CNI plugins, OCI hook and systemd units, for this checkout (DESTDIR, PREFIX, CNIDIR)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITS) $(DESTDIR)$(CNIDIR)
 	for name in netrt netrtd netrt-dns; do install -m 755 $(bin)/$$name $(DESTDIR)$(PREFIX)/bin/$$name; done
 	for unit in netrt/daemon/systemd/*; do \
 	  sed 's|@BIN@|$(PREFIX)/bin|g' $$unit >$(DESTDIR)$(UNITS)/$${unit##*/} && chmod 644 $(DESTDIR)$(UNITS)/$${unit##*/}; done
 	sed 's|^HOME = ""|HOME = "$(CURDIR)"|' cni-plugins/netrt >$(DESTDIR)$(CNIDIR)/netrt.new
 	chmod 755 $(DESTDIR)$(CNIDIR)/netrt.new && mv -f $(DESTDIR)$(CNIDIR)/netrt.new $(DESTDIR)$(CNIDIR)/netrt
+	sed 's|^HOME = ""|HOME = "$(CURDIR)"|' oci-hooks/netrt-hook >$(DESTDIR)$(PREFIX)/bin/netrt-hook.new
+	chmod 755 $(DESTDIR)$(PREFIX)/bin/netrt-hook.new && mv -f $(DESTDIR)$(PREFIX)/bin/netrt-hook.new $(DESTDIR)$(PREFIX)/bin/netrt-hook
 	for link in cni-plugins/netrt-*; do ln -sfn netrt $(DESTDIR)$(CNIDIR)/$${link##*/}; done
 ifeq ($(DESTDIR),)
 	getent group netrt >/dev/null || groupadd --system netrt

@@ -20,7 +20,7 @@ from tests import housemap
 
 TOP = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
-ROOMS = [room for room in ("netrt", "tests", "cni-plugins") if (TOP / room).is_dir()]
+ROOMS = [room for room in ("netrt", "tests", "cni-plugins", "oci-hooks") if (TOP / room).is_dir()]
 MODULES = sorted(p for room in ROOMS for p in (TOP / room).rglob("*.py"))
 MAX_FILE, MAX_FUNCTION = 400, 60
 

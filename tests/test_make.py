@@ -63,6 +63,10 @@ def test_install_elsewhere(tmp_path: Path) -> None:
         launcher = tmp_path / "usr/local/bin" / program
         assert os.access(launcher, os.X_OK)
         assert launcher.read_text().startswith(f"#!{TOP}/.venv/bin/python")
+    hook = tmp_path / "usr/local/bin/netrt-hook"
+    assert f'\nHOME = "{TOP}"  #' in hook.read_text()
+    done = subprocess.run([hook, "createRuntime"], input="{}", capture_output=True, text=True, check=False, cwd="/")
+    assert "config.json cannot be read" in done.stderr
     plugins = tmp_path / "opt/cni/bin"
     assert sorted(path.name for path in plugins.iterdir()) == sorted(path.name for path in PLUGINS.glob("netrt*"))
     for plugin in plugins.iterdir():

@@ -17,7 +17,7 @@ import msgspec
 from aiohttp import web
 
 from netrt.api.answer import Api, Handler, Route, answer
-from netrt.api.routes import cni, containers, debug, dns, metrics, networks, processes, streams, system, upkeep
+from netrt.api.routes import cni, containers, debug, dns, metrics, networks, oci, processes, streams, system, upkeep
 from netrt.api.schema.body import LIMIT
 from netrt.errors import (
     Conflict,
@@ -47,6 +47,7 @@ ROUTES: tuple[Route, ...] = (
     *dns.ROUTES,
     *debug.ROUTES,
     *cni.ROUTES,
+    *oci.ROUTES,
     *upkeep.ROUTES,
     *metrics.ROUTES,
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from netrt.dataplane.objects import PIN_DIRECTORY, PIN_PREFIX
 from netrt.declare.wish import ContainerWish, EndpointWish, NetworkWish, Present
-from netrt.model.container import Lookup
+from netrt.model.container import BY_HOOK, Lookup
 from netrt.model.names import short_id
 from netrt.model.network import PREDEFINED, Subnet
 from netrt.model.port import PortMapping
@@ -19,13 +19,13 @@ PREDEFINED_WORDS = "came with netrt"
 Json = Mapping[str, Any]
 
 
-def present(networks: Iterable[Json], containers: Iterable[Json], runtime_label: str = "") -> Present:
-    """From `GET /networks` and the inspection of each container. What carries `runtime_label` was made for a runtime."""
+def present(networks: Iterable[Json], containers: Iterable[Json]) -> Present:
+    """From `GET /networks` and the inspection of each container."""
     shown = list(containers)
     names = {each["Id"]: each["Name"].removeprefix("/") for each in shown}
     return Present(
         networks={each["Name"]: network(each) for each in networks},
-        containers={names[each["Id"]]: _container(each, names, runtime_label) for each in shown},
+        containers={names[each["Id"]]: _container(each, names) for each in shown},
         taken=tuple((names[each["Id"]], port) for each in shown for port in _held(each)),
     )
 
@@ -60,7 +60,7 @@ def _subnet(shown: Json) -> Subnet:
     )
 
 
-def _container(shown: Json, names: Mapping[str, str], runtime_label: str) -> ContainerWish:
+def _container(shown: Json, names: Mapping[str, str]) -> ContainerWish:
     config, host, settings = shown["Config"], shown["HostConfig"], shown["NetworkSettings"]
     mode = str(host["NetworkMode"])
     owner = mode.removeprefix("container:") if mode.startswith("container:") else ""
@@ -71,7 +71,7 @@ def _container(shown: Json, names: Mapping[str, str], runtime_label: str) -> Con
         mode = ""
     path = "" if mode == "host" or owner else settings["SandboxKey"]
     labels = dict(config["Labels"])
-    held = RUNTIME if shown.get("Netrt") or runtime_label in labels else ""
+    held = RUNTIME if shown.get("Netrt") or BY_HOOK in labels else ""
     return ContainerWish(
         name=shown["Name"].removeprefix("/"),
         mode=mode,

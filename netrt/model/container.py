@@ -20,6 +20,10 @@ HOST_SANDBOX = ""
 """The `path` of a sandbox that is the host's own namespace (`--network host`)."""
 
 
+BY_HOOK = "org.netrt.oci"
+"""The label of a container that an OCI hook made; its value is the id by which the runtime knows it."""
+
+
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
     """A network namespace: the path that leads to it, and whether we made it (and so may delete it).
 
