@@ -24,6 +24,9 @@ pytestmark = pytest.mark.root
 SCRIPT = "ip -4 addr show lan0 && ping -c 1 -W 5 peer && echo hello >/tmp/index.html && exec httpd -f -p 80 -h /tmp"
 
 
+SAID = Path("/run/oci/hooks.log")
+
+
 class Runtime:
     """One of them, with all of its files below /run/oci."""
 
@@ -34,6 +37,7 @@ class Runtime:
         self.bundle = Path("/run/oci/bundle")
         self.rootfs = rootfs
         self.bundle.mkdir(parents=True)
+        SAID.touch()
         (rootfs / "etc/resolv.conf").write_text("nameserver 127.0.0.11\n")
 
     def write(self, annotations: dict[str, str]) -> None:
@@ -49,6 +53,7 @@ class Runtime:
         spec["linux"]["namespaces"] = [{"type": t} for t in ("pid", "network", "ipc", "uts", "mount")]
         spec["mounts"] = [m for m in spec["mounts"] if m["type"] != "cgroup"]
         spec["annotations"] = {f"org.netrt.{key}": text for key, text in annotations.items()}
+        spec["annotations"]["run.oci.hooks.stderr"] = str(SAID)  # crun shows it only so
         spec["hooks"] = {
             phase: [{"path": HOOK, "args": ["netrt-hook", phase]}] for phase in ("createRuntime", "poststop")
         }
@@ -107,7 +112,8 @@ def test_a_bundle_on_networks_of_netrt(runtime_host: Host, netrt: Netrt, rootfs:
     runtime.write({"networks": "nowhere"})
     done = runtime("run", "--bundle", str(runtime.bundle), "box", check=False)
     assert done.returncode != 0
-    assert "nowhere" in done.stderr
+    assert "netrt-hook: container box: no network named nowhere" in done.stderr + SAID.read_text()
+    assert "nowhere" in Path("/run/netrt/netrtd.log").read_text()
     runtime("delete", "--force", "box", check=False)
     assert not differences(before, snapshot(runtime_host))
     assert runtime("list").stdout.count("\n") <= 1

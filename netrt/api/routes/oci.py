@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from aiohttp import web
 
@@ -12,6 +13,9 @@ from netrt.errors import InUse, Invalid, NetrtError, NotFound
 from netrt.model.command import RemoveContainer
 from netrt.model.container import BY_HOOK, Sandbox
 
+log = logging.getLogger("netrt.oci")
+"""Some runtimes do not show what a hook says."""
+
 
 async def hook(api: Api, request: web.Request) -> web.Response:
     """What was begun is brought to its end, even if the hook is killed meanwhile: its runtime then asks for `poststop`."""
@@ -20,6 +24,7 @@ async def hook(api: Api, request: web.Request) -> web.Response:
     try:
         await asyncio.shield(asyncio.ensure_future(work))
     except NetrtError as error:
+        log.warning("%s of container %s refused: %s", asked.phase, (asked.container_id or "")[:64], error)
         raise type(error)(
             f"container {(asked.container_id or '')[:64]}: {error.message}", hint=error.hint, retry=error.retry
         ) from None
