@@ -17,6 +17,7 @@ from netrt.declare.steps import (
     Step,
     TakeContainer,
     TakeNetwork,
+    Update,
     arguments,
     place_of,
 )
@@ -63,8 +64,11 @@ def _do(client: netrt.Client, step: Step, *, dry_run: bool = False) -> None:
                 internal=network.internal,
                 options=network.options,
                 labels=network.labels,
+                dns=network.dns,
                 dry_run=dry_run,
             )
+        case Update():
+            client.update_network(step.name, labels=step.labels, remove_labels=step.lost, dns=step.dns, dry_run=dry_run)
         case TakeNetwork():
             client.remove_network(step.name, dry_run=dry_run)
         case MakeContainer():

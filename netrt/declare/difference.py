@@ -25,6 +25,12 @@ def network_differences(seen: NetworkWish, wanted: NetworkWish) -> Iterator[str]
             yield f"{name} {_said(before)} -> {_said(after)}"
     if not _fits(seen.subnets, wanted.subnets):
         yield f"subnets {_blocks(seen.subnets)} -> {_blocks(wanted.subnets)}"
+
+
+def network_updates(seen: NetworkWish, wanted: NetworkWish) -> Iterator[str]:
+    """These are changed while it is used."""
+    if seen.dns != wanted.dns:
+        yield f"dns {_said(seen.dns)} -> {_said(wanted.dns)}"
     yield from _labels(seen.labels, wanted.labels)
 
 

@@ -45,6 +45,7 @@ def _network(network: NetworkWish) -> Json:
         **({"ipv6": True} if network.ipv6 and True not in families else {}),
         **({"internal": True} if network.internal else {}),
         **({"options": dict(network.options)} if network.options else {}),
+        **({"dns": list(network.dns)} if network.dns else {}),
         **_labels(network.labels),
     }
 

@@ -49,6 +49,11 @@ def ipam_driver(tree: Tree | None) -> str:
     return text
 
 
+def resolvers(tree: Tree | None) -> tuple[str, ...]:
+    """Addresses of DNS servers, or a single one."""
+    return _each(tree, lambda text: str(parse_ip("resolver", text)))
+
+
 def subnet(tree: Tree, cidr: Tree, gateway: Tree | None, ip_range: Tree | None, auxiliary: Tree | None) -> Subnet:
     """In canonical text. `tree` is what all of it stands in."""
     block = cidr.read(lambda text: str(parse_network("subnet", text)))
@@ -145,7 +150,7 @@ def _published(tree: Tree, text: str, publish_address: str) -> PortMapping:
 
 def lookup(*, dns: Tree | None, search: Tree | None, options: Tree | None, hosts: Tree | None) -> Lookup:
     return Lookup(
-        dns=_each(dns, lambda text: str(parse_ip("resolver", text))),
+        dns=resolvers(dns),
         dns_search=_each(search, check_search),
         dns_options=_each(options, check_option),
         extra_hosts=tuple(extra_hosts(hosts)),

@@ -9,7 +9,19 @@ from netrt.model.names import check_hostname, check_name
 from netrt.model.network import DEFAULT_NETWORK, Subnet
 
 TOP = ("name", "networks", "containers")
-NETWORK = ("driver", "ipam_driver", "subnet", "subnets", "ipv4", "ipv6", "internal", "options", "labels", "external")
+NETWORK = (
+    "driver",
+    "ipam_driver",
+    "subnet",
+    "subnets",
+    "ipv4",
+    "ipv6",
+    "internal",
+    "options",
+    "labels",
+    "dns",
+    "external",
+)
 SUBNET = ("subnet", "gateway", "ip_range", "aux_addresses")
 CONTAINER = (
     "networks",
@@ -58,6 +70,7 @@ def _network(name: str, tree: Tree, project: str) -> NetworkWish:
         internal=said["internal"].flag() if "internal" in said else False,
         options=fields.options(said.get("options"), kind),
         labels={} if external else {**(fields.labels(said["labels"]) if "labels" in said else {}), APPLIED: project},
+        dns=fields.resolvers(said.get("dns")),
         external=external,
         place=tree.place,
     )

@@ -15,6 +15,7 @@ from netrt.declare.difference import (
     container_differences,
     endpoint_differences,
     network_differences,
+    network_updates,
     port_differences,
 )
 from netrt.declare.steps import (
@@ -27,6 +28,7 @@ from netrt.declare.steps import (
     Step,
     TakeContainer,
     TakeNetwork,
+    Update,
 )
 from netrt.declare.wish import APPLIED, ContainerWish, NetworkWish, Present, Wish, port_text
 from netrt.errors import Invalid
@@ -64,6 +66,7 @@ class _Sorted:
     gone_containers: list[str] = field(default_factory=list)
     remade_networks: dict[str, tuple[str, ...]] = field(default_factory=dict)
     remade_containers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    updates: dict[str, tuple[str, ...]] = field(default_factory=dict)
     leaving: list[Leave] = field(default_factory=list)
     joining: list[Join] = field(default_factory=list)
     withdrawn: list[Publish] = field(default_factory=list)
@@ -140,6 +143,9 @@ def _compare_network(found: _Sorted, wanted: NetworkWish) -> None:
     if differences:
         _check_may_remake(wanted.place, f"network {wanted.name}", seen, found.wish, differences)
         found.remade_networks[wanted.name] = differences
+    elif words := tuple(network_updates(seen, wanted)):
+        _check_may_change(seen, wanted, found.wish, words)
+        found.updates[wanted.name] = words
 
 
 def _compare_container(found: _Sorted, wanted: ContainerWish) -> None:
@@ -239,11 +245,14 @@ def _change_in_place(found: _Sorted, seen: ContainerWish, wanted: ContainerWish)
         found.words[wanted.name] = words
 
 
-def _check_may_change(seen: ContainerWish, wanted: ContainerWish, wish: Wish, words: Iterable[str]) -> None:
+def _check_may_change(
+    seen: NetworkWish | ContainerWish, wanted: NetworkWish | ContainerWish, wish: Wish, words: Iterable[str]
+) -> None:
     owner = seen.labels.get(APPLIED, wish.project)
     why = seen.held or ("" if owner == wish.project else f"was made by an apply of {owner}")
     if why:
-        raise Invalid(f"{wanted.place}: container {seen.name} {why}, and is otherwise: {'; '.join(words)}")
+        kind = "network" if isinstance(seen, NetworkWish) else "container"
+        raise Invalid(f"{wanted.place}: {kind} {seen.name} {why}, and is otherwise: {'; '.join(words)}")
 
 
 def _changes(found: _Sorted, left: tuple[list[str], list[str]] | tuple[()]) -> Iterator[Change]:
@@ -252,6 +261,8 @@ def _changes(found: _Sorted, left: tuple[list[str], list[str]] | tuple[()]) -> I
         if network.name in found.remade_networks:
             words = ("made anew", *found.remade_networks[network.name])
             yield Change(sign="~", what=f"network {network.name}", words=words)
+        elif network.name in found.updates:
+            yield Change(sign="~", what=f"network {network.name}", words=found.updates[network.name])
         elif network.name not in present.networks:
             yield Change(sign="+", what=f"network {network.name}", words=(network.words,))
     for container in wish.containers.values():
@@ -282,11 +293,20 @@ def _steps(found: _Sorted) -> Iterator[Step]:
     for network in wish.networks.values():
         if network.name not in present.networks or network.name in found.remade_networks:
             yield MakeNetwork(network=network)
+    for name in found.updates:
+        yield _update(present.networks[name], wish.networks[name])
     made = [c for c in wish.containers.values() if not found.stays(c.name)]
     attached: list[MakeContainer | Join] = [MakeContainer(container=container) for container in made]
     yield from sorted([*attached, *found.joining], key=_rank)
     yield from found.published
     yield from found.limits
+
+
+def _update(seen: NetworkWish, wanted: NetworkWish) -> Update:
+    """What people made is not called an apply's."""
+    lost = tuple(key for key in seen.labels if key not in wanted.labels)
+    fresh = {k: v for k, v in wanted.labels.items() if seen.labels.get(k) != v and (k != APPLIED or k in seen.labels)}
+    return Update(name=wanted.name, labels=fresh, lost=lost, dns=wanted.dns, place=wanted.place)
 
 
 def _rank(step: MakeContainer | Join) -> int:
@@ -325,7 +345,7 @@ def independent(steps: Iterable[Step]) -> Iterator[Step]:
                 yield step
             case Publish() if step.add and not freeing and step.container not in joining:
                 yield step
-            case Limit():
+            case Limit() | Update():
                 yield step
             case _:
                 pass

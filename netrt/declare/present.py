@@ -46,6 +46,7 @@ def network(shown: Json) -> NetworkWish:
         internal=shown["Internal"],
         options=dict(shown["Options"]),
         labels=dict(shown["Labels"]),
+        dns=tuple((shown.get("Netrt") or {}).get("Dns", ())),
         held=held,
     )
 

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from netrt.declare.wish import ContainerWish, EndpointWish, NetworkWish, Present, port_text
+from netrt.declare.wish import ContainerWish, EndpointWish, NetworkWish, port_text
 from netrt.model.port import PortMapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakeNetwork:
     network: NetworkWish
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """A network gets other labels and resolvers; `lost` are names of labels."""
+
+    name: str
+    labels: Mapping[str, str]
+    lost: tuple[str, ...]
+    dns: tuple[str, ...]
+    place: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +82,7 @@ class Limit:
     place: str = field(default="", compare=False)
 
 
-Step = MakeNetwork | TakeNetwork | MakeContainer | TakeContainer | Join | Leave | Publish | Limit
+Step = MakeNetwork | Update | TakeNetwork | MakeContainer | TakeContainer | Join | Leave | Publish | Limit
 
 
 def place_of(step: Step) -> str:
@@ -90,6 +101,8 @@ def words(step: Step) -> str:
     match step:
         case MakeNetwork():
             return f"create network {step.network.name} ({step.network.words})"
+        case Update():
+            return f"update network {step.name}"
         case TakeNetwork():
             return f"remove network {step.name}"
         case MakeContainer():
@@ -118,40 +131,6 @@ def arguments(endpoint: EndpointWish) -> dict[str, Any]:
     fields = ("ip", "ip6", "mac", "ifname", "gw_priority", "bandwidth")
     said = {name: getattr(endpoint, name) for name in fields if getattr(endpoint, name)}
     return {**said, **({"aliases": list(endpoint.aliases)} if endpoint.aliases else {})}
-
-
-def done(present: Present, step: Step) -> Present:
-    """What is there after a step: its meaning, by which plans are tested."""
-    networks, containers = dict(present.networks), dict(present.containers)
-    match step:
-        case MakeNetwork():
-            networks[step.network.name] = step.network
-        case TakeNetwork():
-            del networks[step.name]
-        case MakeContainer():
-            containers[step.container.name] = step.container
-        case TakeContainer():
-            del containers[step.name]
-        case Join():
-            containers[step.container] = _on(containers[step.container], {step.network: step.endpoint})
-        case Leave():
-            containers[step.container] = _on(containers[step.container], {}, without=step.network)
-        case Publish():
-            containers[step.container] = _publishing(containers[step.container], step)
-        case Limit():
-            limited = replace(containers[step.container].networks[step.network], bandwidth=step.bandwidth)
-            containers[step.container] = _on(containers[step.container], {step.network: limited})
-    return Present(networks=networks, containers=containers)
-
-
-def _on(container: ContainerWish, more: Mapping[str, EndpointWish], without: str = "") -> ContainerWish:
-    kept = {name: endpoint for name, endpoint in container.networks.items() if name != without}
-    return replace(container, networks={**kept, **more})
-
-
-def _publishing(container: ContainerWish, step: Publish) -> ContainerWish:
-    kept = tuple(port for port in singles(container.ports) if port not in singles(step.remove))
-    return replace(container, ports=(*kept, *step.add))
 
 
 def singles(ports: tuple[PortMapping, ...]) -> tuple[PortMapping, ...]:

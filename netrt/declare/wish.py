@@ -31,6 +31,7 @@ class NetworkWish:
     internal: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    dns: tuple[str, ...] = ()
     ipam_driver: str = "default"
     external: bool = False
     held: str = field(default="", compare=False)

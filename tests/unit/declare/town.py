@@ -71,6 +71,8 @@ class Town(Client):
                 return networks.connect(name, body)
             case "POST", ["networks", name, "disconnect"]:
                 return networks.disconnect(name, body)
+            case "POST", ["netrt", "networks", name, "update"]:
+                return networks.update_network(name, body)
             case "DELETE", ["networks", name]:
                 return RemoveNetwork(network=name)
             case "POST", ["containers", "create"]:
