@@ -19,7 +19,7 @@ import msgspec
 from netrt.errors import Unavailable
 from netrt.model.state import State
 from netrt.store.copy import Copy
-from netrt.store.rows import COMMIT, KEYS, Change, Contradiction, Row, Rows, change, rows_of, state_from, whole
+from netrt.store.rows import COMMIT, KEYS, Change, Contradiction, Row, change, rows_of, state_from, whole
 
 MIGRATIONS = (
     """
@@ -118,7 +118,7 @@ class LocalStore:
         """The State as last saved. Raises Unavailable; Damaged also where rows contradict each other."""
         if self._state is None:
             try:
-                self._state = state_from(self.rows())
+                self._state = state_from(rows_of(self.held()))
             except Contradiction as error:
                 raise self._damaged(str(error)) from error
         return self._state
@@ -153,14 +153,10 @@ class LocalStore:
         """What is kept beside the State."""
         return self._settings
 
-    def rows(self) -> Rows:
+    def held(self) -> Change:
         """What stands in the file. Raises Unavailable; Damaged also where it cannot be read."""
         with self._clear_errors():
-            put = {table: self._rows(table) for table in KEYS}
-        try:
-            return rows_of(Change(settings=self._settings, put=put, whole=True))
-        except Contradiction as error:
-            raise self._damaged(str(error)) from error
+            return Change(settings=self._settings, put={table: self._rows(table) for table in KEYS}, whole=True)
 
     def once(self, key: str, make: Callable[[], str]) -> str:
         """The text kept under `key`; made and kept on the first call. Raises Unavailable."""
