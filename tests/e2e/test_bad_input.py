@@ -59,6 +59,12 @@ REFUSED: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     ((*CREATE, "-d", "macvlan", "-o", "parent=lo", "new"), ("lo", "no Ethernet interface")),
     ((*CREATE, "-d", "macvlan", "-o", "parent=uplink", "-o", "macvlan_mode=x", "new"), ("macvlan_mode", "passthru")),
     ((*CREATE, "-d", "macvlan", "-o", "parent=a;b", "new"), ("a;b", "allowed")),
+    ((*CREATE, "--ipam-driver", "radius", "new"), ("radius", "default, dhcp")),
+    ((*CREATE, "--ipam-driver", "dhcp", "new"), ("bridge", "DHCP", "-d macvlan")),
+    (
+        (*CREATE, "--ipam-driver", "dhcp", "-d", "macvlan", "-o", "parent=uplink", "--subnet", "10.9.0.0/24", "new"),
+        ("10.9.0.0/24", "the server says"),
+    ),
     # several networks
     ((*BOX, "--network", "app", "--ifname", "lo"), ("lo", "loopback")),
     ((*BOX, "--network", "app", "--ifname", "a b"), ("a b", "allowed")),
