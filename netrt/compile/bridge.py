@@ -21,7 +21,13 @@ from netrt.dataplane.objects import (
     Setting,
     Sysctl,
 )
-from netrt.firewall.elements import attachment_elements, masquerade_elements, network_elements
+from netrt.firewall.elements import (
+    attachment_elements,
+    guest_elements,
+    masquerade_elements,
+    network_elements,
+    translation_elements,
+)
 from netrt.model.address import link_local, mac_for, prefix_of
 from netrt.model.container import Attachment, Container
 from netrt.model.names import link_name
@@ -43,8 +49,10 @@ LEAST = 1280
 the link, settings and all."""
 
 
-def _mtu(options: BridgeOptions, facts: HostFacts) -> int:
-    return options.mtu or max(facts.mtu, LEAST)
+def _mtu(network: Network, options: BridgeOptions, facts: HostFacts) -> int:
+    """On a bridge of somebody else that of the bridge, which would follow the smallest port's."""
+    bridge = facts.parents.get(options.bridge_name or "") if network.is_guest else None
+    return options.mtu or max(bridge.mtu if bridge else facts.mtu, LEAST)
 
 
 def compile_network(state: State, network: Network, facts: HostFacts) -> Iterator[Object]:
@@ -58,7 +66,7 @@ def compile_network(state: State, network: Network, facts: HostFacts) -> Iterato
             name=name,
             kind=LinkKind.BRIDGE,
             mac=mac_for("network", network.id),
-            mtu=_mtu(options, facts),
+            mtu=_mtu(network, options, facts),
             alias=f"{MARK}network:{network.id}",
         )
         if options.promisc:
@@ -66,7 +74,7 @@ def compile_network(state: State, network: Network, facts: HostFacts) -> Iterato
     for version in (4, 6):
         if network.leads_outside(version):
             for subnet in network.subnets_of(version):
-                if subnet.gateway is not None:
+                if subnet.gateway is not None and not _stands(network, options, subnet.gateway):
                     yield Address(netns=HOST, link=name, address=f"{subnet.gateway}/{prefix_of(subnet.cidr)}")
     if network.leads_outside(6) and not options.existing:
         # from which the host asks for its neighbours' MACs; the kernel makes it, too, but not again when somebody took it away
@@ -75,10 +83,21 @@ def compile_network(state: State, network: Network, facts: HostFacts) -> Iterato
     yield from network_elements(network, name)
 
 
+def _stands(network: Network, options: BridgeOptions, gateway: str) -> bool:
+    """Whether the gateway is there without us: on the bridge already, or on another machine."""
+    return gateway in network.theirs or (options.inhibit and ":" not in gateway)
+
+
 def _host_sysctls(network: Network, name: str, options: BridgeOptions) -> Iterator[Object]:
     def conf(family: str, key: str, value: int, of: str = "conf") -> Sysctl:
         return Sysctl(netns=HOST, name=f"net/{family}/{of}/{name}/{key}", value=str(value))
 
+    if network.is_guest:  # the bridge's own settings are its owner's
+        if network.leads_outside(6):
+            yield Sysctl(netns=HOST, name="net/ipv6/conf/all/forwarding", value="1")
+        if network.leads_outside(4):
+            yield Sysctl(netns=HOST, name="net/ipv4/ip_forward", value="1")
+        return
     if not options.existing:
         yield conf("ipv6", "accept_ra", 0)
     if network.leads_outside(6):
@@ -105,7 +124,7 @@ def compile_attachment(
 ) -> Iterator[Object]:
     """The kernel objects of a container's attachment to a bridge network."""
     options, netns = bridge_options(network.options), container.sandbox.path
-    mtu, tuning = _mtu(options, facts), attachment.tuning or Tuning()
+    mtu, tuning = _mtu(network, options, facts), attachment.tuning or Tuning()
     if options.existing:
         yield Foreign(netns=HOST, name=bridge_link(network))
     yield Link(
@@ -131,5 +150,10 @@ def compile_attachment(
     yield from compile_inside(state, network, attachment, netns, free=options.antispoof is Antispoof.OFF)
     yield from compile_shaping(attachment, attachment.link, mtu)
     yield from attachment_elements(network, attachment)
+    if network.is_guest:
+        yield from guest_elements(network, attachment, bridge_link(network))
+        if container.held_ports:
+            on = (state.networks[other.network_id] for other in state.attachments_of(container.id))
+            yield from translation_elements(attachment, [subnet.cidr for each in on for subnet in each.subnets])
     if attachment.plugged and attachment.plugged.masquerade:
         yield from masquerade_elements(attachment)

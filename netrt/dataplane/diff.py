@@ -204,7 +204,8 @@ def _addresses_down(seen: HostState, wanted: HostState, gone: frozenset[End]) ->
     for address in seen.all(Address):
         end = address.netns, address.link
         kept = (address.routed and address.key in wanted.objects) or address.key in grown
-        if not kept and end not in gone and wanted.get(Link, "link", *end):
+        lent = address.netns == HOST and not seen.get(Link, "link", *end)  # it is on a link of somebody else
+        if not kept and end not in gone and (lent or wanted.get(Link, "link", *end)):
             yield ops.DelAddress(address)
 
 

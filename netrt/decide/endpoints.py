@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from netrt.dataplane.facts import HostFacts
 from netrt.decide.events import attachment_event
+from netrt.decide.guests import find_bridge
 from netrt.decide.leases import check_wish, learned
 from netrt.decide.lookup import find_container, find_network
 from netrt.decide.networks import network_name, with_default_network
@@ -56,6 +57,8 @@ def attach(
     if network.mode in PARENTED:
         find_parent(network, facts)
         check_room(state, network)
+    if network.is_guest:
+        find_bridge(network, facts)
     check_bandwidth(network, endpoint.bandwidth)
     lease = endpoint.dhcp if network.dhcp else None
     if network.dhcp:

@@ -5,6 +5,7 @@ can be made or removed by people."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 
 from netrt.dataplane.facts import HostFacts
 from netrt.decide.events import attachment_event, network_event, rfc3339
+from netrt.decide.guests import find_bridge, not_of, settled, subnets_of, with_bridge_of_others, with_gateway
 from netrt.decide.leases import check_dhcp
 from netrt.decide.lookup import find_network, listed, shown
 from netrt.decide.parents import check_parent, find_parent, without_host
@@ -98,12 +100,20 @@ def create_network(state: State, command: CreateNetwork, facts: HostFacts, now: 
         dhcp=command.dhcp,
     )
     check_bridge_name(state, network)
+    network = with_bridge_of_others(network, facts)
     if network.mode in PARENTED:
         check_parent(state, network, facts)
+    if network.is_guest:
+        bridge = find_bridge(network, facts)
+        facts = dataclasses.replace(facts, routes=not_of(bridge, facts.routes))
+        given = tuple(with_gateway(network, subnet, bridge) for subnet in command.subnets)
+        command = dataclasses.replace(command, subnets=subnets_of(bridge, given, ipv4=command.ipv4, ipv6=ipv6))
     if network.dhcp:
         check_dhcp(network, command.subnets)
     else:
         network = replace(network, subnets=_subnets(state, command, ipv6, facts, pools))
+    if network.is_guest:
+        network = settled(network, bridge)
     if network.mode in PARENTED:
         parent = find_parent(network, facts)
         network = replace(network, subnets=tuple(without_host(subnet, parent) for subnet in network.subnets))

@@ -40,6 +40,11 @@ def update_network(state: State, command: UpdateNetwork, facts: HostFacts, now: 
             f"the subnets of network {before.name} are those of a DHCP server",
             hint="labels and resolvers can be changed",
         )
+    if before.is_guest and (command.grow or command.add):
+        raise Invalid(
+            f"network {before.name} stands on a bridge that somebody else made, and so has the subnets that it was made with",
+            hint="make it anew with others",
+        )
     subnets = _subnets(state, before, command, facts, pools)
     after = replace(
         before,

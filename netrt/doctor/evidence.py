@@ -23,8 +23,8 @@ class Evidence:
     """`settings`: values below /proc/sys, of those names that exist; `ruleset`: others' tables, chains and rules as libnftables
     lists them (libnftables-json(5)); `legacy`: tables of iptables-legacy that are in use; `routes`: destination and interface of
     each route and address that is not ours; `uplinks`: interfaces that default routes lead to, and `mtu` the smallest of theirs;
-    `lacking`: parts of the kernel that are missing, each with its error; `husks`: files of pins without a namespace; `locked`:
-    whether nobody else can change our tables."""
+    `lacking`: parts of the kernel that are missing, each with its error; `husks`: files of pins without a namespace; `bridges`:
+    the names of all that there are; `locked`: whether nobody else can change our tables."""
 
     settings: Mapping[str, str] = field(default_factory=dict)
     ruleset: Sequence[Mapping[str, Any]] = ()
@@ -34,6 +34,7 @@ class Evidence:
     mtu: int = 1500
     lacking: tuple[tuple[str, str], ...] = ()
     husks: tuple[str, ...] = ()
+    bridges: frozenset[str] = frozenset()
     locked: bool = True
 
     def setting(self, name: str) -> int:

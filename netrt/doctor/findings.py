@@ -47,6 +47,7 @@ def findings(state: State, seen: Evidence) -> tuple[Finding, ...]:
     """All that is wrong."""
     networks = [network for network in state.networks.values() if network.mode is Mode.BRIDGE]
     return (
+        *_bridges(networks, seen),
         *_forwarding(networks, seen),
         *_chains(state, networks, seen),
         *_overlaps(networks, seen),
@@ -72,6 +73,21 @@ def _forwarding(networks: Sequence[Network], seen: Evidence) -> Iterator[Finding
                 text=f"{name.replace('/', '.')} is 0: nothing reaches containers from outside, or the outside from them",
                 remedy=f"sysctl -w {name.replace('/', '.')}=1, and find out who turned it off (sysctl.d, another daemon)",
                 networks=_names(concerned),
+            )
+
+
+def _bridges(networks: Sequence[Network], seen: Evidence) -> Iterator[Finding]:
+    for network in networks:
+        link = bridge_link(network)
+        if network.is_guest and link not in seen.bridges:
+            yield Finding(
+                check="bridge",
+                level=Level.ERROR,
+                text=f"bridge {link} is gone, which somebody else made and network {network.name} stands on: its containers "
+                "reach nobody",
+                remedy=f"make it again (ip link add {link} type bridge, or whoever did): netrt then puts everything back; "
+                f"or netrt network rm -f {network.name}",
+                networks=(network.name,),
             )
 
 

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.ops import DelLink, Op, UnpinNamespace
 from netrt.decide.decide import decide
+from netrt.engine.alarms import Alarms
 from netrt.engine.converge import Change, converge, converge_whole, places_of, planned
 from netrt.engine.death import dead
 from netrt.engine.garbage import Garbage, garbage, stale
@@ -38,7 +39,7 @@ from netrt.model.command import (
     Reclaim,
 )
 from netrt.model.decision import Decision
-from netrt.model.network import PARENTED, parent_options
+from netrt.model.network import standing_on
 from netrt.model.port import PROTOCOLS
 from netrt.model.state import State
 from netrt.spans import Trace, current, into, span
@@ -89,7 +90,7 @@ class Engine:
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._ready: Future[None] = Future()
         self._closed = False
-        self._dropping: frozenset[tuple[str, str]] = frozenset()
+        self._alarms = Alarms(kernel)
         self.compared = 0
         """How often something was looked at because what was heard did not look right."""
 
@@ -211,8 +212,7 @@ class Engine:
             ended = NoteProcess(container=container.id, state=replace(container.state, starting=False))
             self._commit(self._decide(ended, self._kernel.facts()))
         self._expire()
-        parents = {parent_options(n).parent for n in self._state.networks.values() if n.mode in PARENTED}
-        facts = self._kernel.facts(fresh=True, parents=parents)
+        facts = self._kernel.facts(fresh=True, parents=standing_on(self._state.networks.values()))
         done = self._converged(facts)
         for op in done:
             if isinstance(op, DelLink | UnpinNamespace):
@@ -220,7 +220,8 @@ class Engine:
         log.info("recovered %d networks and %d containers: %d operations",
                  len(self._state.networks), len(self._state.containers), len(done))  # fmt: skip
         self._publisher.committed(State(), self._state, ())
-        self._warn_of_drops()
+        self._alarms.drops()
+        self._alarms.bridges(self._state)
 
     def _expire(self) -> None:
         """Give up addresses whose lease ended while nobody looked after it: by now they may be somebody else's."""
@@ -337,7 +338,7 @@ class Engine:
     def _mend(self) -> tuple[Healed, bool]:
         heard = self._kernel.heard()
         if heard.foreign:
-            self._warn_of_drops()
+            self._alarms.drops()
         if heard.lost:
             log.warning("more happened on this host than could be heard: all of it is looked at")
         if heard.way:
@@ -346,7 +347,10 @@ class Engine:
         if piece:
             self.compared += 1
             log.debug("heard %s: to be looked at is %s", heard, piece)
-        return self._heal(piece), heard.lost
+        healed = self._heal(piece)
+        if heard.changed or heard.outer:
+            self._alarms.bridges(self._state)
+        return healed, heard.lost
 
     def _follow(self) -> None:
         """The way to the outside takes packets of another size, or a parent does: nobody broke anything."""
@@ -354,15 +358,6 @@ class Engine:
         log.info("the way to the outside takes %d bytes: %d operations", self._kernel.facts().mtu, len(healed.done))
         for refusal in healed.refused:
             log.error("it cannot be followed: %s", refusal)
-
-    def _warn_of_drops(self) -> None:
-        """Say which chains of others drop what they do not accept, once each."""
-        dropping = frozenset(self._kernel.dropping())
-        for table, chain in sorted(dropping - self._dropping):
-            log.warning(
-                "chain %s in table %s, of somebody else, drops what containers send unless it accepts it", chain, table
-            )
-        self._dropping = dropping
 
     def _heal(self, piece: Piece) -> Healed:
         healed = heal(self._kernel, self._state, piece)

@@ -18,7 +18,7 @@ from netrt.engine.death import dead, hidden
 from netrt.engine.ports import Kernel
 from netrt.errors import Conflict
 from netrt.model.address import host_of
-from netrt.model.network import PARENTED, parent_options
+from netrt.model.network import standing_on
 from netrt.model.state import State
 
 
@@ -42,8 +42,7 @@ class Unlike:
 
 def unlike(kernel: Kernel, state: State) -> Unlike:
     """Compare everything. Raises KernelRefused."""
-    parents = {parent_options(n).parent for n in state.networks.values() if n.mode in PARENTED}
-    wanted = compile_host(state, kernel.facts(fresh=True, parents=parents))
+    wanted = compile_host(state, kernel.facts(fresh=True, parents=standing_on(state.networks.values())))
     seen = kernel.observe(Scope.around(wanted, everything=True, places=places_of(state)))
     seen, wanted = apart(seen, wanted, hidden(kernel, state))
     try:

@@ -17,7 +17,7 @@ from netrt.dataplane import ops
 from netrt.dataplane.diff import plan
 from netrt.dataplane.heard import ALL, Heard
 from netrt.dataplane.hoststate import HostState
-from netrt.dataplane.objects import HOST, Element, Link, Skeleton
+from netrt.dataplane.objects import HOST, Element, Foreign, Key, Link, Skeleton
 from netrt.dataplane.ops import Op
 from netrt.dataplane.scope import Scope
 from netrt.engine.converge import forgotten
@@ -122,6 +122,8 @@ def concerned(kernel: Kernel, state: State, heard: Heard) -> Piece:
         wrong |= {name for name, outer in heard.outer.items() if not _stands(outer, links.get(name))}
         wrong |= {name for name, inner in heard.inner.items() if not _inside(inner, links.get(name), wanted)}
     found = _about(state, bridges, wrong)
+    back = _back(kernel, state, {bridges[name] for name in heard.changed | heard.outer.keys() if name in bridges})
+    found = replace(found, containers=found.containers | back)
     closed = ALL in heard.closed  # then our rules may have to keep the host from being a router (facts.raised)
     off = state.networks.keys() if closed else {bridges[name] for name in heard.closed if name in bridges}
     return Piece(about=replace(found, networks=found.networks | off), rules=heard.rules or closed)
@@ -230,6 +232,30 @@ def _about(state: State, bridges: dict[str, str], names: Collection[str]) -> Tou
         limited = (a for a in state.attachments.values() if a.bandwidth)
         containers |= {a.container_id for a in limited if shaping_link(a) in others}
     return Touched(networks=frozenset(networks), containers=frozenset(containers))
+
+
+def away(kernel: Kernel, state: State) -> frozenset[tuple[str, str]]:
+    """Names of networks whose bridge somebody else made and that is not there, each with that of its bridge."""
+    guests = {n.name: bridge_link(n) for n in state.networks.values() if n.is_guest}
+    keys: frozenset[Key] = frozenset(("foreign", HOST, bridge) for bridge in guests.values())
+    seen = kernel.observe(Scope(keys=keys, links=frozenset(), sandboxes=frozenset())) if keys else HostState()
+    return frozenset((n, bridge) for n, bridge in guests.items() if seen.get(Foreign, "foreign", HOST, bridge) is None)
+
+
+def _back(kernel: Kernel, state: State, networks: Collection[str]) -> frozenset[str]:
+    """The containers of those of these networks whose bridges somebody else made, and made again: one port tells of all."""
+    found: frozenset[str] = frozenset()
+    for network in networks:
+        on = sorted(state.of_network.get(network, ())) if state.networks[network].is_guest else []
+        first = next((state.attachments[key] for key in on), None)
+        if first is None:
+            continue
+        key: Key = ("link", HOST, first.link)
+        seen = kernel.observe(Scope(keys=frozenset({key}), links=frozenset(), sandboxes=frozenset()))
+        link = seen.get(Link, *key)
+        if link is not None and link.master != bridge_link(state.networks[network]):
+            found |= {container for container, _ in on}
+    return found
 
 
 def _stands(seen: Link | None, wanted: Link | None) -> bool:

@@ -17,7 +17,9 @@ _ANY = {4: "0.0.0.0", 6: "::"}
 def network_elements(network: Network, bridge: str) -> tuple[Element, ...]:
     """What a bridge network allows; `bridge` is its host interface."""
     options = bridge_options(network.options)
-    found = [_inet("bridges", bridge), _inet("pairs", bridge, bridge)]
+    found = [_inet("pairs", bridge, bridge)]
+    if not network.is_guest:
+        found.append(_inet("bridges", bridge))
     if options.icc and network.ingress is not Ingress.ISOLATED:
         found.append(_inet("icc", bridge, bridge))
     if network.ingress is not Ingress.OPEN:
@@ -35,9 +37,9 @@ def network_elements(network: Network, bridge: str) -> tuple[Element, ...]:
         if options.gateway_mode(version) is GatewayMode.ROUTED:
             found.append(_inet(f"routed{version}", bridge))
             continue
-        if options.masquerade:
+        if options.masquerade and not network.is_guest:
             found.append(_inet(f"masquerade{version}", bridge))
-        if options.open:
+        if options.open or network.is_guest:
             continue
         found += [_inet(f"gateways{version}", gateway) for gateway in gateways]
     return tuple(found)
@@ -66,6 +68,20 @@ def attachment_elements(network: Network, attachment: Attachment) -> tuple[Eleme
         own = (*(address for address in hosts if family(address) == 6), link_local(mac))
         found += [_bridge("sources6", link, mac, address) for address in (*own, "::")]
         found += [_bridge("targets6", link, address) for address in own]
+    return tuple(found)
+
+
+def guest_elements(network: Network, attachment: Attachment, bridge: str) -> tuple[Element, ...]:
+    """What makes a container on a bridge of somebody else's one of ours, among members that are not."""
+    options = bridge_options(network.options)
+    hosts = [host_of(interface) for interface in attachment.addresses]
+    if any(family(address) == 6 for address in hosts):
+        hosts.append(link_local(attachment.mac))
+    found = [_inet(f"guests{family(address)}", bridge, address) for address in hosts]
+    for interface in attachment.addresses:
+        version = family(interface)
+        if options.masquerade and network.leads_outside(version) and options.gateway_mode(version) is GatewayMode.NAT:
+            found.append(_inet(f"hidden{version}", bridge, host_of(interface)))
     return tuple(found)
 
 

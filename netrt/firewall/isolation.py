@@ -3,6 +3,9 @@
 Rule 1: whatever has none of our interfaces on either side passes untouched; every policy is accept, every drop is about ours.
 Rule 2: a drop comes before the accept that it limits, and what nothing accepts into a bridge is dropped.
 
+A bridge that somebody else made has members that are not ours to judge: only what is from or to a container of ours there, by
+bridge and address (`guests`), comes to the chains of guests.
+
 With bridge netfilter, packets that stay inside a bridge come through these chains too, with the bridge as both interfaces.
 """
 
@@ -32,6 +35,10 @@ CHAINS = f"""\
 		iifname @fenced oifname @fenced jump forward_fenced
 		iifname @bridges goto forward_from_bridge
 		oifname @bridges goto forward_to_bridge
+		iifname . ip saddr @guests4 goto forward_from_guest
+		iifname . ip6 saddr @guests6 goto forward_from_guest
+		oifname . ip daddr @guests4 goto forward_to_guest
+		oifname . ip6 daddr @guests6 goto forward_to_guest
 	}}
 
 	# both sides are told no more than what goes through here, either way, whatever they think of their own links
@@ -56,9 +63,22 @@ CHAINS = f"""\
 		ct status dnat accept
 		iifname @open oifname @open accept
 		oifname @bridges goto drop_apart
+		oifname . ip daddr @guests4 goto drop_apart
+		oifname . ip6 daddr @guests6 goto drop_apart
 		# these are not translated, and would leave with a container's own address
 		meta nfproto ipv4 iifname @masquerade4 ct state invalid goto drop_invalid
 		meta nfproto ipv6 iifname @masquerade6 ct state invalid goto drop_invalid
+	}}
+
+	# members of one bridge are neighbours, whoever they belong to
+	chain forward_from_guest {{
+		iifname . oifname @pairs accept
+		goto forward_from_bridge
+	}}
+
+	chain forward_to_guest {{
+		iifname . oifname @pairs accept
+		goto forward_to_bridge
 	}}
 
 	chain forward_to_bridge {{
@@ -77,6 +97,8 @@ CHAINS = f"""\
 		iifname @bridges goto input_from_bridge
 		iif lo accept
 		ct state established,related accept
+		iifname . ip saddr @guests4 goto input_from_bridge
+		iifname . ip6 saddr @guests6 goto input_from_bridge
 		ip daddr @gateways4 drop
 		ip6 daddr @gateways6 drop
 	}}
@@ -106,6 +128,10 @@ _GUARD = """\
 		ip daddr 224.0.0.0/24 accept
 		iifname @bridges accept
 		oifname @bridges accept
+		iifname . ip saddr @guests4 accept
+		iifname . ip6 saddr @guests6 accept
+		oifname . ip daddr @guests4 accept
+		oifname . ip6 daddr @guests6 accept
 %s
 	}
 """

@@ -52,6 +52,12 @@ CHAINS = f"""\
 		ct status dnat ip6 daddr . ip6 saddr @hairpin6 masquerade
 		ct status dnat ip daddr @masquerade_to4 masquerade
 		ct status dnat ip6 daddr @masquerade_to6 masquerade
+		# guests on bridges that somebody else made; what they send within it is neither routed nor hidden
+		iifname . oifname @pairs accept
+		oifname . ip daddr @guests4 accept
+		oifname . ip6 daddr @guests6 accept
+		iifname . ip saddr @hidden4 masquerade
+		iifname . ip6 saddr @hidden6 masquerade
 		meta nfproto ipv4 iifname @masquerade4 masquerade
 		meta nfproto ipv6 iifname @masquerade6 masquerade
 	}}

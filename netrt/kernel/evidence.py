@@ -48,6 +48,7 @@ def examine(netlink: Netlink, *, mtu: int, locked: bool) -> Evidence:
         mtu=mtu,
         lacking=tuple(on_thread(_lacking)),
         husks=tuple(husks()),
+        bridges=frozenset(link.name for link in bridges),
         locked=locked,
     )
 

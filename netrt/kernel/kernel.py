@@ -88,11 +88,12 @@ class LinuxKernel:
         Raises KernelRefused."""
         try:
             self._parents.update(parents)
-            if fresh or self._facts is None:
+            anew = fresh or self._facts is None
+            if self._facts is None or anew:
                 self._facts = gather(self._netlink, self._forwarding, self._mtu)
                 self._mtu = self._facts.mtu
-            if parents or (fresh and self._parents):
-                self._facts = self._with_parents(self._facts, probed=fresh)
+            if parents or (anew and self._parents):
+                self._facts = self._with_parents(self._facts, probed=anew)
             return replace(self._facts, listeners=read_listeners(listeners, owners=fresh)) if listeners else self._facts
         except OSError as error:
             raise _unreadable(error) from error

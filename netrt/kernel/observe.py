@@ -171,9 +171,11 @@ def _look(netlink: Netlink, settings: Tree, view: _View, *, everything: bool = F
     """Look in the calling thread's namespace, to which `netlink` and `settings` belong. `marked`: also at links that bear our
     mark; `everything`: also at what else of ours there is on a host."""
     if everything or marked:
-        found = [link for link in _all_links(netlink) if link.name in view.links or _marked(link)]
+        held_now = list(_addresses(netlink))
+        lent = {a.index for a in held_now if a.ours} if everything else set()
+        found = [link for link in _all_links(netlink) if link.name in view.links or _marked(link) or link.index in lent]
         ours = {link.index for link in found}
-        addresses = [a for a in _addresses(netlink) if a.index in ours]
+        addresses = [a for a in held_now if a.index in ours]
     else:
         found = list(_some_links(netlink, view.links))
         addresses = [a for link in found if link.name in view.with_addresses for a in _addresses(netlink, link.index)]
@@ -373,10 +375,13 @@ def _pairs(sights: Mapping[str, _Sight]) -> Iterator[tuple[tuple[str, str], tupl
 
 
 def _inside(netns: str, sight: _Sight, scope: Scope) -> Iterator[Object]:
-    """A link-local address, and one that a router told, is the kernel's own, unless it is asked for."""
+    """A link-local address, and one that a router told, is the kernel's own, and one on a link of somebody else without our mark
+    is theirs, unless it is asked for."""
+    others = {link.index for link in sight.links if netns == HOST and not _marked(link)}
     for seen in sight.addresses:
         address = Address(netns=netns, link=sight.names[seen.index], address=seen.address, routed=seen.routed)
-        if not (seen.link_local or seen.told) or address.key in scope.keys:
+        not_ours = seen.link_local or seen.told or (seen.index in others and not seen.ours)
+        if not not_ours or address.key in scope.keys:
             yield address
     for way in sight.routes:
         if way.link in sight.names and way.protocol == ROUTE_PROTOCOL:

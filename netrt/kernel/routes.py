@@ -22,8 +22,8 @@ from pyroute2.netlink.rtnl import (
 from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from netrt.dataplane.objects import ROUTE_PROTOCOL, Address, Route
-from netrt.kernel.wire import Message, Request, address, attribute, attributes, nested, number, numbers, u32
+from netrt.dataplane.objects import HOST, ROUTE_PROTOCOL, Address, Route
+from netrt.kernel.wire import Message, Request, address, attribute, attributes, nested, number, numbers, u8, u32
 from netrt.model.address import host_of, prefix_of
 
 _ADDRESS_HEADER = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix length, flags, scope, index
@@ -45,13 +45,14 @@ _SHOW_MATCH = 0x2000  # RTM_F_FIB_MATCH: answer a lookup with the route itself, 
 @dataclass(frozen=True, slots=True)
 class SeenAddress:
     """An address on the link of an index, with prefix length. `link_local`: the kernel's own. `routed`: not known to lack the
-    routes that the kernel makes of it. `told`: by a router of the LAN (SLAAC)."""
+    routes that the kernel makes of it. `told`: by a router of the LAN (SLAAC). `ours`: it bears our mark."""
 
     index: int
     address: str
     link_local: bool
     routed: bool = True
     told: bool = False
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,8 @@ def read_address(message: Message) -> SeenAddress:
     held = attributes(message.body, _ADDRESS_HEADER.size)
     raw = held.get(_IFA["IFA_LOCAL"]) or held[_IFA["IFA_ADDRESS"]]
     local = len(raw) == 16 and raw[0] == 0xFE and raw[1] & 0xC0 == 0x80
-    told = number(held.get(_IFA["IFA_PROTO"], b"")) == _TOLD
-    return SeenAddress(index, f"{address(raw)}/{prefix}", local, told=told)
+    by = number(held.get(_IFA["IFA_PROTO"], b""))
+    return SeenAddress(index, f"{address(raw)}/{prefix}", local, told=by == _TOLD, ours=by == ROUTE_PROTOCOL)
 
 
 def add_address(wanted: Address, index: int) -> Request:
@@ -120,7 +121,8 @@ def _address(thing: Address, index: int) -> bytes:
     raw = _packed(host_of(thing.address))
     flags = IFA_F_NODAD if len(raw) == 16 else 0
     header = _ADDRESS_HEADER.pack(_family(thing.address), prefix_of(thing.address), flags, _UNIVERSE, index)
-    return header + attribute(_IFA["IFA_LOCAL"], raw) + attribute(_IFA["IFA_ADDRESS"], raw)
+    marked = u8(_IFA["IFA_PROTO"], ROUTE_PROTOCOL) if thing.netns == HOST else b""
+    return header + attribute(_IFA["IFA_LOCAL"], raw) + attribute(_IFA["IFA_ADDRESS"], raw) + marked
 
 
 # routes

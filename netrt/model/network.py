@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from types import MappingProxyType
@@ -141,7 +141,8 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     """A named network segment. `id` is 64 hexadecimal digits; `created` is RFC 3339 in UTC; `options` are driver options as
     given. `plugin` is the CNI plugin whose configuration it follows, empty where people made it; `ingress` what CNI's firewall
     plugin asked for; `dns` are the resolvers that its containers ask, if not the host's.
-    `dhcp`: a server of the LAN gives the addresses, and says what the subnets are. Raises Invalid when made."""
+    `dhcp`: a server of the LAN gives the addresses, and says what the subnets are. `theirs` are gateways that stood on a bridge
+    of somebody else before us, and stay. Raises Invalid when made."""
 
     id: str
     name: str
@@ -157,12 +158,19 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     ingress: Ingress = Ingress.OPEN
     dns: tuple[str, ...] = ()
     dhcp: bool = False
+    theirs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_name("network name", self.name)
         for key, value in self.labels.items():
             check_label(key, value)
         check_options(self.mode, self.options)
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether its bridge is somebody else's, with members that are none of ours. A bridge that a runtime's plugin made is
+        that runtime's as a whole."""
+        return self.mode is Mode.BRIDGE and not self.plugin and bridge_options(self.options).existing
 
     @property
     def predefined(self) -> bool:
@@ -220,7 +228,8 @@ class BridgeOptions:
     """The options of a bridge network, typed. `mtu` None means: that of the route to the outside.
 
     An `open` network is there for everybody who has a route to it, other open networks included. `existing`: the bridge is
-    somebody else's; nothing of it is changed, but that it gets the gateway's addresses.
+    somebody else's; nothing of it is changed, but that it gets the gateway's addresses, where it lacks them. `inhibit`: nor does
+    it get that of IPv4, which is on another machine.
     """
 
     bridge_name: str | None = None
@@ -237,14 +246,18 @@ class BridgeOptions:
     hairpin: bool = False
     promisc: bool = False
     existing: bool = False
+    inhibit: bool = False
 
     def gateway_mode(self, version: int) -> GatewayMode:
         """The gateway mode of one family (4 or 6)."""
         return self.gateway_mode_ipv6 if version == 6 else self.gateway_mode_ipv4
 
 
+BRIDGE_NAME = "com.docker.network.bridge.name"
+EXISTING = "existing_bridge"
+
 BRIDGE_OPTIONS: dict[str, tuple[str, option.Reader]] = {
-    "com.docker.network.bridge.name": ("bridge_name", option.ifname),
+    BRIDGE_NAME: ("bridge_name", option.ifname),
     "com.docker.network.bridge.enable_icc": ("icc", option.boolean),
     "com.docker.network.bridge.enable_ip_masquerade": ("masquerade", option.boolean),
     "com.docker.network.bridge.host_binding_ipv4": ("host_binding_ipv4", option.binding),
@@ -257,7 +270,8 @@ BRIDGE_OPTIONS: dict[str, tuple[str, option.Reader]] = {
     "antispoof": ("antispoof", option.one_of(Antispoof)),
     "hairpin": ("hairpin", option.boolean),
     "promisc": ("promisc", option.boolean),
-    "existing_bridge": ("existing", option.boolean),
+    EXISTING: ("existing", option.boolean),
+    "com.docker.network.bridge.inhibit_ipv4": ("inhibit", option.boolean),
 }
 
 
@@ -279,9 +293,15 @@ def parent_options(network: Network) -> ParentOptions:
 
 
 def parents_named(mode: Mode, options: Mapping[str, str]) -> frozenset[str]:
-    """The name of the parent, if such a network has one and it is a name."""
-    name = options.get("parent", "") if mode in PARENTED else ""
+    """The name of the link of the host that such a network may stand on (a parent, a bridge), if it is a name."""
+    name = options.get("parent" if mode in PARENTED else BRIDGE_NAME, "") if mode in (*PARENTED, Mode.BRIDGE) else ""
     return frozenset({name}) if is_link_name(name) else frozenset()
+
+
+def standing_on(networks: Iterable[Network]) -> frozenset[str]:
+    """The links of the host that these networks stand on and did not make."""
+    stand = (network for network in networks if network.mode in PARENTED or network.is_guest)
+    return frozenset().union(*(parents_named(network.mode, network.options) for network in stand))
 
 
 def check_options(mode: Mode, options: Mapping[str, str]) -> None:
