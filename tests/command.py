@@ -59,6 +59,10 @@ class Netrt:
         assert "Traceback" not in done.stderr
         return lines[0]
 
+    def names(self, *options: str) -> set[str]:
+        """Of the containers that `netrt ps OPTIONS` shows."""
+        return {json.loads(line)["Names"] for line in self("ps", "--format", "json", *options).splitlines()}
+
     def inspect(self, name: str) -> dict[str, Any]:
         """What `netrt inspect` says of one thing."""
         found: list[dict[str, Any]] = json.loads(self("inspect", name))

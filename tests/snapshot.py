@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from difflib import ndiff
 from typing import Any
 
@@ -45,6 +46,12 @@ def _links(host: Host, *where: str) -> Any:
     return _still(links)
 
 
+def _follows(route: Mapping[str, Any]) -> bool:
+    """Whether the kernel makes it of an address by itself, some time after that."""
+    itself = route.get("type") in ("local", "anycast") and ":" in str(route.get("dst", ""))
+    return itself or str(route.get("dst", "")).startswith(("fe80", "ff00"))
+
+
 def snapshot(host: Host) -> dict[str, Any]:
     """Links, addresses and routes of the host and of each named namespace, and all nftables rules."""
     names = sorted(os.listdir("/run/netns"))
@@ -54,7 +61,7 @@ def snapshot(host: Host) -> dict[str, Any]:
         taken[f"links {name}"] = _links(host, *where)
         for version in ("-4", "-6"):
             routes = host.run("ip", *where, version, "-j", "route", "show", "table", "all").stdout
-            kept = [r for r in json.loads(routes or "[]") if not str(r.get("dst", "")).startswith(("fe80", "ff00"))]
+            kept = [r for r in json.loads(routes or "[]") if not _follows(r)]
             taken[f"routes {version} {name}"] = _still(kept)
         if name:
             taken[f"nft {name}"] = host.run("ip", "netns", "exec", name, "nft", "-s", "list", "ruleset").stdout

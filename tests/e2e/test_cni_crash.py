@@ -83,7 +83,7 @@ def test_killed_before_each_operation_of_an_add(cni: Cni, mortals: Mortals, host
         mortals.died()
         assert cni.execute("DEL", request).status == 0
         assert not differences(before, snapshot(host)), f"killed before operation {at}"
-        assert "c1" not in netrt("ps")
+        assert "c1" not in netrt.names()
     LEFT.unlink()
     assert at > 10
     Attached(cni, lan(), cni.known("c1"), "eth0", answer.result, ASKED).check()
@@ -98,7 +98,7 @@ def test_killed_before_each_operation_of_a_del(cni: Cni, mortals: Mortals, host:
         LEFT.write_text(str(at))
         made.delete()
         assert not differences(before, snapshot(host)), f"killed before operation {at}"
-        assert "c1" not in netrt("ps")
+        assert "c1" not in netrt.names()
         if LEFT.exists():
             break
         mortals.died()

@@ -54,7 +54,7 @@ def without_namespaces(host: Host) -> dict[str, Any]:
 
 def nothing_is_left(cni: Cni, before: dict[str, Any], netrt: Netrt) -> None:
     assert not differences(before, without_namespaces(cni.host))
-    assert "c1" not in netrt("ps")
+    assert "c1" not in netrt.names()
 
 
 def test_deleted_twice(cni: Cni, one: Container, before: dict[str, Any], netrt: Netrt) -> None:
@@ -117,7 +117,7 @@ def test_after_a_reboot(cni: Cni, one: Container, host: Host, netrt: Netrt) -> N
             host.run("ip", "link", "del", link["ifname"], check=False)
     shutil.rmtree("/run/netrt")
     made.delete()
-    assert "c1" not in netrt("ps")
+    assert "c1" not in netrt.names()
     again = cni.add(lan, cni.container("c1"), **ASKED)
     again.check()
 
@@ -196,8 +196,8 @@ def test_gc_frees_what_is_not_listed(cni: Cni, host: Host, netrt: Netrt, key: st
         assert (answer.status, answer.output) == (0, ""), answer.output
     kept.check()
     foreign.check()
-    assert native.name in netrt("ps")
-    assert "c1" not in netrt("ps")
+    assert native.name in netrt.names()
+    assert "c1" not in netrt.names()
     assert "eth" not in host.run("ip", "-n", "c1", "link").stdout.replace("link/ether", "")
     foreign.delete()
     netrt("network", "rm", "other")

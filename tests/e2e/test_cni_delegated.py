@@ -89,7 +89,7 @@ def test_status_and_gc_reach_delegated_plugins(cni: Cni, netrt: Netrt) -> None:
     error = cni.execute("GC", request(**{"cni.dev/valid-attachments": []}), **alone).error
     assert error["code"] == 123, "after everything was done"
     assert asked() == ["DEL c1 eth0", "GC"]
-    assert "c1" not in netrt("ps")
+    assert "c1" not in netrt.names()
     failing("ADD")
     error = cni.execute("ADD", request(), container="c2", netns="/run/netns/c2").error
     assert error["code"] == 123
@@ -106,7 +106,7 @@ def test_errors_of_check_and_del_are_passed_on(cni: Cni, netrt: Netrt) -> None:
     failing("DEL")
     assert cni.execute("CHECK", request(made)).error["code"] == 123
     assert cni.execute("DEL", request(made)).error["code"] == 123
-    assert "c1" not in netrt("ps"), "what is ours is gone"
+    assert "c1" not in netrt.names(), "what is ours is gone"
     (DIRECTORY / "my-ipam.DEL.fails").unlink()
     assert cni.execute("DEL", request(made)).status == 0
     assert asked()[-1] == "DEL c1 eth0"
@@ -120,5 +120,5 @@ def test_an_answer_that_is_none(cni: Cni, netrt: Netrt, printed: str) -> None:
     error = cni.execute("ADD", request()).error
     assert error["code"] in (1, 6, 7)
     assert "my-ipam" in error["msg"]
-    assert "c1" not in netrt("ps")
+    assert "c1" not in netrt.names()
     assert "mynet" not in netrt("network", "ls")

@@ -63,7 +63,7 @@ def test_on_the_lan(cni: Cni, host: Host, netrt: Netrt) -> None:
     two.delete()
     after = snapshot(host)
     assert not differences({"links ": before["links "]}, {"links ": after["links "]})
-    assert "c2" not in netrt("ps")
+    assert "c2" not in netrt.names()
 
 
 def test_without_a_master_it_is_that_of_the_default_route(cni: Cni, host: Host) -> None:
@@ -87,7 +87,7 @@ def test_after_a_namespace_is_gone(cni: Cni, host: Host, netrt: Netrt) -> None:
     made = cni.add(network(macvlan()), cni.container("c1"))
     host.run("ip", "netns", "del", "c1")
     made.delete()
-    assert "c1" not in netrt("ps")
+    assert "c1" not in netrt.names()
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_by_the_dhcp_server_of_the_lan(cni: Cni, host: Host, netrt: Netrt) -> No
         netrt("daemon", "stop")
         error = cni.try_add(by_dhcp, cni.container("c3")).error
         assert "no DHCP server answered within 1 s" in error["msg"]
-        assert "c3" not in netrt("ps", "-a")
+        assert "c3" not in netrt.names("-a")
     bridge = {"type": "netrt-bridge", "ipam": {"type": "netrt-dhcp"}}
     assert "netrt-dhcp is for netrt-macvlan" in cni.try_add(network(bridge), cni.container("c4")).error["msg"]
 

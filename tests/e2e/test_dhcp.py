@@ -124,7 +124,7 @@ def test_a_lease_outlives_the_daemon(host: Host, netrt: Netrt, lan: Place, how: 
     else:
         kill(netrt)
     assert not differences(before, snapshot(host))
-    assert "box" in netrt("ps")
+    assert "box" in netrt.names()
     wait_until(lambda: server.said("DHCPREQUEST") > asked, what="a renewal")
     after = wait_until(
         lambda: (now := Box(host, netrt.inspect("box"))).on()["DHCP"] != box.on()["DHCP"] and now, what="a later end"

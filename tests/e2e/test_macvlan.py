@@ -251,7 +251,7 @@ def test_a_parent_that_is_away_is_waited_for(host: Host, netrt: Netrt, lan: Plac
     box = netrt.box("box", "--network", "away")
     netrt("daemon", "stop")
     host.run("ip", "link", "delete", "card")
-    assert "box" in netrt("ps", "-a")
+    assert "box" in netrt.names("-a")
     assert "card" in netrt.refused("container", "create", "--name", "other", "--network", "away")
     netrt("daemon", "stop")
     host.run("ip", "link", "add", "card", "up", "type", "veth", "peer", "name", "far", "netns", "outside")
@@ -356,4 +356,4 @@ def test_dry_run(netrt: Netrt, lan: Place) -> None:
     plan = netrt("container", "create", "--dry-run", "--name", "box", "--network", "lan")
     assert "add macvlan eth0 mode bridge on uplink mac" in plan
     assert "announce 192.0.2.3/24 by eth0" in plan
-    assert "box" not in netrt("ps", "-a")
+    assert "box" not in netrt.names("-a")

@@ -135,7 +135,7 @@ def test_the_namespace_of_a_process(host: Host, netrt: Netrt) -> None:
 def test_what_is_no_network_namespace_is_not_entered(netrt: Netrt, path: str) -> None:
     message = netrt.refused("container", "create", "--name", "guest", "--netns", path)
     assert path in message
-    assert "guest" not in netrt("ps", "-a")
+    assert "guest" not in netrt.names("-a")
 
 
 def test_a_process_that_is_not_there(netrt: Netrt) -> None:

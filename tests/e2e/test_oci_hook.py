@@ -93,7 +93,7 @@ def test_the_daemon_is_started_by_the_first_call(host: Host, netrt: Netrt, tmp_p
     netrt("daemon", "stop")
     box.end()
     assert box.stopped().returncode == 0
-    assert "box" not in netrt("ps", "-a")
+    assert "box" not in netrt.names("-a")
 
 
 def town_networks(netrt: Netrt, name: str) -> dict[str, object]:
