@@ -17,6 +17,7 @@ from netrt.dataplane.objects import (
     Foreign,
     Link,
     LinkKind,
+    Neighbor,
     Object,
     Setting,
     Sysctl,
@@ -28,7 +29,7 @@ from netrt.firewall.elements import (
     network_elements,
     translation_elements,
 )
-from netrt.model.address import link_local, mac_for, prefix_of
+from netrt.model.address import family, link_local, mac_for, prefix_of
 from netrt.model.container import Attachment, Container
 from netrt.model.names import link_name
 from netrt.model.network import Antispoof, BridgeOptions, Ingress, Network, bridge_options
@@ -79,6 +80,9 @@ def compile_network(state: State, network: Network, facts: HostFacts) -> Iterato
     if network.leads_outside(6) and not options.existing:
         # from which the host asks for its neighbours' MACs; the kernel makes it, too, but not again when somebody took it away
         yield Address(netns=HOST, link=name, address=f"{link_local(mac_for('network', network.id))}/64")
+    if options.ndp_proxy:
+        yield Foreign(netns=HOST, name=options.ndp_proxy)
+        yield Sysctl(netns=HOST, name=f"net/ipv6/conf/{options.ndp_proxy}/proxy_ndp", value="1")
     yield from _host_sysctls(network, name, options)
     yield from network_elements(network, name)
 
@@ -148,6 +152,11 @@ def compile_attachment(
         peer=(HOST, attachment.link),
     )
     yield from compile_inside(state, network, attachment, netns, free=options.antispoof is Antispoof.OFF)
+    if options.ndp_proxy:
+        yield Foreign(netns=HOST, name=options.ndp_proxy)
+        for address in attachment.hosts:
+            if family(address) == 6:
+                yield Neighbor(netns=HOST, link=options.ndp_proxy, address=address, proxy=True)
     yield from compile_shaping(attachment, attachment.link, mtu)
     yield from attachment_elements(network, attachment)
     if network.is_guest:

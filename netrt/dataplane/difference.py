@@ -63,6 +63,8 @@ def _named(thing: Object) -> str:
             return f"route {thing.dst} by {thing.link}{_where(thing.netns)}"
         case Rule():
             return f"rule from {thing.src}{_where(thing.netns)}"
+        case Neighbor(proxy=True):
+            return f"answer for {thing.address} on {thing.link}{_where(thing.netns)}"
         case Neighbor():
             return f"neighbour {thing.address} of {thing.link}{_where(thing.netns)}"
         case Sysctl():

@@ -142,16 +142,18 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbor:
-    """A permanent entry of a link's neighbour table: at which MAC an address (without prefix length) is."""
+    """A permanent entry of a link's neighbour table: at which MAC an address (without prefix length) is. `proxy`: an IPv6 address
+    that is elsewhere, for which the host answers on this link; such an entry has no MAC, and is ours by ROUTE_PROTOCOL."""
 
     netns: str
     link: str
     address: str
-    mac: str
+    mac: str = ""
+    proxy: bool = False
 
     @property
     def key(self) -> Key:
-        return "neighbor", self.netns, self.link, self.address
+        return "neighbor", self.netns, self.link, self.address, *(("proxy",) if self.proxy else ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -201,7 +201,7 @@ def _del_rule(host: HostState, op: ops.DelRule) -> HostState:
 
 
 def _set_neighbor(host: HostState, op: ops.SetNeighbor) -> HostState:
-    _need_link(host, op, op.neighbor.netns, op.neighbor.link)
+    _need_any(host, op, op.neighbor.netns, op.neighbor.link)
     return host.replaced(added=[op.neighbor])
 
 

@@ -52,6 +52,8 @@ class SetNeighbor:
 
     def describe(self) -> str:
         held = self.neighbor
+        if held.proxy:
+            return f"answer for {held.address} on {held.link}{inside(held.netns)}"
         return f"neighbour {held.address} at {held.mac} dev {held.link}{inside(held.netns)}"
 
 
@@ -63,6 +65,8 @@ class DelNeighbor:
 
     def describe(self) -> str:
         held = self.neighbor
+        if held.proxy:
+            return f"answer no more for {held.address} on {held.link}{inside(held.netns)}"
         return f"delete neighbour {held.address} dev {held.link}{inside(held.netns)}"
 
 

@@ -15,6 +15,7 @@ from netrt.dataplane.facts import HostFacts
 from netrt.decide.events import network_event, rfc3339
 from netrt.decide.networks import check_bridge_name, completed, taken_subnets
 from netrt.decide.parents import check_parent
+from netrt.decide.proxied import beside, check_proxied
 from netrt.errors import Exists, InUse, Invalid
 from netrt.ipam.pools import Pools, choose_subnet, overlaps
 from netrt.model.address import family
@@ -45,6 +46,7 @@ def defined(state: State, asked: Definition, facts: HostFacts, now: int, pools: 
     check_bridge_name(state, wanted)
     if wanted.mode in PARENTED:
         check_parent(state, wanted, facts)
+    check_proxied(wanted, beside(wanted, facts))
     for subnet in wanted.subnets:
         _refuse_overlap(state, wanted, subnet)
     if held is None:

@@ -19,6 +19,7 @@ from netrt.decide.guests import find_bridge, not_of, settled, subnets_of, with_b
 from netrt.decide.leases import check_dhcp
 from netrt.decide.lookup import find_network, listed, shown
 from netrt.decide.parents import check_parent, find_parent, without_host
+from netrt.decide.proxied import beside, check_proxied
 from netrt.errors import Conflict, Exhausted, Exists, InUse, Invalid
 from netrt.ipam.allocate import default_gateway
 from netrt.ipam.pools import Pools, choose_subnet, is_default, overlaps
@@ -111,7 +112,8 @@ def create_network(state: State, command: CreateNetwork, facts: HostFacts, now: 
     if network.dhcp:
         check_dhcp(network, command.subnets)
     else:
-        network = replace(network, subnets=_subnets(state, command, ipv6, facts, pools))
+        network = replace(network, subnets=_subnets(state, command, ipv6, beside(network, facts), pools))
+        check_proxied(network, facts)
     if network.is_guest:
         network = settled(network, bridge)
     if network.mode in PARENTED:

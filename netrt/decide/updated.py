@@ -16,6 +16,7 @@ from netrt.decide.events import network_event
 from netrt.decide.lookup import find_network, listed, shown
 from netrt.decide.networks import completed, refuse_overlap, resolvers, taken_subnets
 from netrt.decide.parents import without_host
+from netrt.decide.proxied import beside, check_proxied
 from netrt.errors import Invalid, NotFound
 from netrt.ipam.allocate import allocate
 from netrt.ipam.pools import Pools, choose_subnet, overlaps
@@ -45,7 +46,7 @@ def update_network(state: State, command: UpdateNetwork, facts: HostFacts, now: 
             f"network {before.name} stands on a bridge that somebody else made, and so has the subnets that it was made with",
             hint="make it anew with others",
         )
-    subnets = _subnets(state, before, command, facts, pools)
+    subnets = _subnets(state, before, command, beside(before, facts), pools)
     after = replace(
         before,
         subnets=subnets,
@@ -54,6 +55,8 @@ def update_network(state: State, command: UpdateNetwork, facts: HostFacts, now: 
         labels=_labels(before, command),
         dns=before.dns if command.dns is None else _resolvers(before, command.dns),
     )
+    if subnets != before.subnets:
+        check_proxied(after, facts)
     if after == before:
         return Decision(state=state, id=before.id)
     state = state.with_network(after)

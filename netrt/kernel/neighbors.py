@@ -9,19 +9,21 @@ from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE
 from pyroute2.netlink.rtnl import RTM_DELNEIGH, RTM_GETNEIGH, RTM_NEWNEIGH
 from pyroute2.netlink.rtnl.ndmsg import ndmsg
 
-from netrt.dataplane.objects import Neighbor
+from netrt.dataplane.objects import ROUTE_PROTOCOL, Neighbor
 from netrt.kernel.wire import Message, Request, address, attribute, attributes, mac, numbers, u32
 
 _HEADER = struct.Struct("=BxxxIHBB")  # struct ndmsg: family, index, state, flags, type
 _NDA = numbers(ndmsg)
 _PERMANENT = 0x80  # NUD_PERMANENT
+_PROXY = 0x08  # NTF_PROXY
+_OURS = attribute(_NDA["NDA_PROTOCOL"], bytes((ROUTE_PROTOCOL,)))
 
 
 def set_neighbor(wanted: Neighbor, index: int) -> Request:
     return Request(
         RTM_NEWNEIGH,
         NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE,
-        _key(wanted, index, _PERMANENT) + mac(_NDA["NDA_LLADDR"], wanted.mac),
+        _key(wanted, index, _PERMANENT) + (_OURS if wanted.proxy else mac(_NDA["NDA_LLADDR"], wanted.mac)),
     )
 
 
@@ -32,7 +34,7 @@ def delete_neighbor(gone: Neighbor, index: int) -> Request:
 def _key(thing: Neighbor, index: int, state: int) -> bytes:
     family = AF_INET6 if ":" in thing.address else AF_INET
     to = attribute(_NDA["NDA_DST"], inet_pton(family, thing.address))
-    return _HEADER.pack(family, index, state, 0, 0) + to
+    return _HEADER.pack(family, index, state, _PROXY if thing.proxy else 0, 0) + to
 
 
 def get_neighbors(index: int) -> Request:
@@ -49,3 +51,16 @@ def read_neighbor(message: Message, netns: str, link: str) -> Neighbor | None:
     if family not in (AF_INET, AF_INET6) or not state & _PERMANENT or len(at) != 6:
         return None
     return Neighbor(netns=netns, link=link, address=address(held[_NDA["NDA_DST"]]), mac=at.hex(":"))
+
+
+def get_proxies() -> Request:
+    """Dump the addresses that are answered for, on all links."""
+    return Request(RTM_GETNEIGH, 0, _HEADER.pack(AF_INET6, 0, 0, _PROXY, 0))
+
+
+def read_proxy(message: Message) -> tuple[int, str] | None:
+    """The index of the link, and the address, where it was us who asked for it."""
+    _, index, _, flags, _ = _HEADER.unpack_from(message.body)
+    held = attributes(message.body, _HEADER.size)
+    ours = held.get(_NDA["NDA_PROTOCOL"], b"")[:1] == bytes((ROUTE_PROTOCOL,))
+    return (index, address(held[_NDA["NDA_DST"]])) if flags & _PROXY and ours else None

@@ -65,6 +65,7 @@ class _View:
     redirected: set[str] = field(default_factory=set)
     name_port: bool = False
     with_neighbors: set[str] = field(default_factory=set)
+    proxies: bool = False
     rules: bool = False
 
 
@@ -116,6 +117,8 @@ def _views(scope: Scope) -> dict[str, _View]:
                 at(netns).routes = True
             case ("rule", netns, *_):
                 at(netns).rules = True
+            case ("neighbor", netns, _, _, "proxy"):
+                at(netns).proxies = True
             case ("neighbor", netns, name, _):
                 at(netns).links.add(name)
                 at(netns).with_neighbors.add(name)
@@ -137,7 +140,7 @@ def _views(scope: Scope) -> dict[str, _View]:
     for netns in scope.sandboxes:
         at(netns).routes = True
     if scope.everything:
-        at(HOST).routes = True
+        at(HOST).routes = at(HOST).proxies = True
         for netns, view in views.items():
             view.name_port = netns != HOST
     for view in views.values():
@@ -191,7 +194,10 @@ def _look(netlink: Netlink, settings: Tree, view: _View, *, everything: bool = F
         sysctls=[(name, value) for name in view.sysctls if (value := settings.read(name)) is not None],
         names=_names(found, ways),
         others=[*_shapers(netlink, shaped), *_redirects(netlink, redirected)],
-        neighbors=[n for link in found if _has_neighbors(link, view, everything) for n in _neighbors(netlink, link)],
+        neighbors=[
+            *(n for link in found if _has_neighbors(link, view, everything) for n in _neighbors(netlink, link)),
+            *(_proxies(netlink) if view.proxies else ()),
+        ],
     )
 
 
@@ -209,6 +215,14 @@ def _neighbors(netlink: Netlink, link: SeenLink) -> Iterator[Neighbor]:
     """Of the namespace of this socket, which is told later."""
     found = (neighbors.read_neighbor(m, "", link.name) for m in netlink.dump(neighbors.get_neighbors(link.index)))
     return (held for held in found if held is not None)
+
+
+def _proxies(netlink: Netlink) -> Iterator[Neighbor]:
+    """What is answered for on our behalf in the namespace of this socket, which is told later."""
+    for message in netlink.dump(neighbors.get_proxies()):
+        held = neighbors.read_proxy(message)
+        if held and (name := _name(held[0])):
+            yield Neighbor(netns="", link=name, address=held[1], proxy=True)
 
 
 def _shapers(netlink: Netlink, shaped: Sequence[SeenLink]) -> Iterator[Shaper]:
@@ -388,10 +402,10 @@ def _inside(netns: str, sight: _Sight, scope: Scope) -> Iterator[Object]:
             route = routes.as_object(way, netns, sight.names[way.link])
             if netns != HOST or scope.everything or route.key in scope.keys:
                 yield route
-    for held in sight.neighbors:
+    for held in (replace(each, netns=netns) for each in sight.neighbors):
         # in a sandbox, people may have made others
-        if ("neighbor", netns, held.link, held.address) in scope.keys or (scope.everything and netns == HOST):
-            yield replace(held, netns=netns)
+        if held.key in scope.keys or (scope.everything and netns == HOST):
+            yield held
     for name, value in sight.sysctls:
         yield Sysctl(netns=netns, name=name, value=value)
     yield from sight.others

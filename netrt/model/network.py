@@ -229,7 +229,8 @@ class BridgeOptions:
 
     An `open` network is there for everybody who has a route to it, other open networks included. `existing`: the bridge is
     somebody else's; nothing of it is changed, but that it gets the gateway's addresses, where it lacks them. `inhibit`: nor does
-    it get that of IPv4, which is on another machine.
+    it get that of IPv4, which is on another machine. `ndp_proxy` is a link of the
+    host in whose IPv6 subnet the containers are, and on which the host answers for them.
     """
 
     bridge_name: str | None = None
@@ -247,9 +248,12 @@ class BridgeOptions:
     promisc: bool = False
     existing: bool = False
     inhibit: bool = False
+    ndp_proxy: str | None = None
 
     def gateway_mode(self, version: int) -> GatewayMode:
-        """The gateway mode of one family (4 or 6)."""
+        """The gateway mode of one family (4 or 6). Whom the host answers for is reachable at its own address."""
+        if version == 6 and self.ndp_proxy:
+            return GatewayMode.ROUTED
         return self.gateway_mode_ipv6 if version == 6 else self.gateway_mode_ipv4
 
 
@@ -272,6 +276,7 @@ BRIDGE_OPTIONS: dict[str, tuple[str, option.Reader]] = {
     "promisc": ("promisc", option.boolean),
     EXISTING: ("existing", option.boolean),
     "com.docker.network.bridge.inhibit_ipv4": ("inhibit", option.boolean),
+    "ndp_proxy": ("ndp_proxy", option.ifname),
 }
 
 
@@ -293,9 +298,9 @@ def parent_options(network: Network) -> ParentOptions:
 
 
 def parents_named(mode: Mode, options: Mapping[str, str]) -> frozenset[str]:
-    """The name of the link of the host that such a network may stand on (a parent, a bridge), if it is a name."""
-    name = options.get("parent" if mode in PARENTED else BRIDGE_NAME, "") if mode in (*PARENTED, Mode.BRIDGE) else ""
-    return frozenset({name}) if is_link_name(name) else frozenset()
+    """The names of the links of the host that such a network may stand on (a parent, a bridge), or answers on."""
+    keys = ("parent",) if mode in PARENTED else (BRIDGE_NAME, "ndp_proxy") if mode is Mode.BRIDGE else ()
+    return frozenset(options[key] for key in keys if is_link_name(options.get(key, "")))
 
 
 def standing_on(networks: Iterable[Network]) -> frozenset[str]:

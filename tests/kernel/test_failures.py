@@ -31,7 +31,7 @@ from netrt.model.command import (
     RemoveNetwork,
     UpdateNetwork,
 )
-from netrt.model.network import PARENTED, Mode, Subnet
+from netrt.model.network import Mode, Subnet, parents_named
 from netrt.model.port import parse_port
 from netrt.paths import Paths
 from netrt.store.memory import MemoryStore
@@ -106,6 +106,11 @@ idle = CreateContainer(id=DB, name="idle", network_mode="back")
 
 plain = CreateNetwork(id=NET, name="app")
 fixed = CreateNetwork(id=NET, name="app", ipv6=True, subnets=(Subnet(cidr="10.1.0.0/24"), Subnet(cidr="fd00:1::/112")))
+uplinked = CreateNetwork(
+    id=NET, name="part", ipv6=True, subnets=(Subnet(cidr="2001:db8:0:0:1::/80"),), options={"ndp_proxy": "uplink"}
+)
+idle_six = CreateContainer(id=DB, name="idle", network_mode="none")
+boxed = CreateContainer(id=WEB, name="box", network_mode="part")
 front = CreateNetwork(id=OTHER, name="front", ipv6=True)
 both = CreateContainer(
     id=DB, name="both", network_mode="app", endpoints=(Endpoint(network="app"), Endpoint(network="front"))
@@ -120,6 +125,10 @@ FLOWS = {
         UpdateNetwork(network="app", grow=("10.1.0.0/22", "fd00:1::/64"), add=(Subnet(cidr="10.2.0.0/24"),)),
     ),
     "give a network IPv6": Flow((plain, web), UpdateNetwork(network="app", ipv6=True)),
+    "attach where the host answers": Flow(
+        (uplinked, idle_six), Connect(container="idle", endpoint=Endpoint(network="part"))
+    ),
+    "detach where the host answers": Flow((uplinked, boxed), RemoveContainer(container="box")),
     "limit bandwidth": Flow((network, web), Limit(container="web", bandwidth="ingress=1mbit,egress=2mbit")),
     "limit no more": Flow(
         (network, web, Limit(container="web", bandwidth="ingress=1mbit,egress=2mbit")),
@@ -167,7 +176,9 @@ def engine_on() -> Iterator[Callable[[MemoryStore], Engine]]:
 def _before(host: Host, flow: Flow, engine: Engine) -> dict[str, Any]:
     for switch in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
         Path("/proc/sys/net", switch).write_text("1")  # a host that forwards by its own will: we need no guard
-    if any(isinstance(command, CreateNetwork) and command.mode in PARENTED for command in flow.given):
+    if any(
+        isinstance(command, CreateNetwork) and parents_named(command.mode, command.options) for command in flow.given
+    ):
         host.outside()
     Hurt.at = -1
     engine.start()
