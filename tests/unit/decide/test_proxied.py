@@ -28,7 +28,7 @@ def test_a_part_of_it(cidr: str) -> None:
     [
         ("eth9", ("2001:db8:0:0:1::/80",), {}, NotFound, "there is no interface eth9 on this host for network part"),
         ("eth0", (), {}, Invalid, "ndp_proxy needs a part of 2001:db8::/64, 2001:db8:7::/64 (give it as --subnet)"),
-        ("eth0", ("2001:db8::/64",), {}, Invalid, "is no part of 2001:db8::/64"),
+        ("eth0", ("2001:db8:7::/64",), {}, Invalid, "is no part of 2001:db8::/64"),
         ("eth0", ("fd00:1::/80",), {}, Invalid, "is no part of 2001:db8::/64"),
         ("eth0", ("2001:db8::/80",), {}, Conflict, "contains the host's own address 2001:db8::1"),
         ("eth0", ("2001:db8:0:0:8::/81",), {}, Conflict, "overlaps the host's route 2001:db8:0:0:8::/80"),
