@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
-from socket import AF_INET, AF_INET6, AF_UNSPEC, inet_pton
+from collections.abc import Iterator
+from socket import AF_INET, AF_INET6, AF_UNSPEC, if_indextoname, inet_pton
 
 from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE
 from pyroute2.netlink.rtnl import RTM_DELNEIGH, RTM_GETNEIGH, RTM_NEWNEIGH
 from pyroute2.netlink.rtnl.ndmsg import ndmsg
 
 from netrt.dataplane.objects import ROUTE_PROTOCOL, Neighbor
+from netrt.kernel.netlink import Netlink
 from netrt.kernel.wire import Message, Request, address, attribute, attributes, mac, numbers, u32
 
 _HEADER = struct.Struct("=BxxxIHBB")  # struct ndmsg: family, index, state, flags, type
@@ -53,14 +56,11 @@ def read_neighbor(message: Message, netns: str, link: str) -> Neighbor | None:
     return Neighbor(netns=netns, link=link, address=address(held[_NDA["NDA_DST"]]), mac=at.hex(":"))
 
 
-def get_proxies() -> Request:
-    """Dump the addresses that are answered for, on all links."""
-    return Request(RTM_GETNEIGH, 0, _HEADER.pack(AF_INET6, 0, 0, _PROXY, 0))
-
-
-def read_proxy(message: Message) -> tuple[int, str] | None:
-    """The index of the link, and the address, where it was us who asked for it."""
-    _, index, _, flags, _ = _HEADER.unpack_from(message.body)
-    held = attributes(message.body, _HEADER.size)
-    ours = held.get(_NDA["NDA_PROTOCOL"], b"")[:1] == bytes((ROUTE_PROTOCOL,))
-    return (index, address(held[_NDA["NDA_DST"]])) if flags & _PROXY and ours else None
+def proxies(netlink: Netlink) -> Iterator[Neighbor]:
+    """What is answered for on our behalf in the calling thread's namespace, to which the socket belongs. Raises OSError."""
+    for message in netlink.dump(Request(RTM_GETNEIGH, 0, _HEADER.pack(AF_INET6, 0, 0, _PROXY, 0))):
+        _, index, _, flags, _ = _HEADER.unpack_from(message.body)
+        held = attributes(message.body, _HEADER.size)
+        if flags & _PROXY and held.get(_NDA["NDA_PROTOCOL"], b"")[:1] == bytes((ROUTE_PROTOCOL,)):
+            with contextlib.suppress(OSError):  # the link went meanwhile
+                yield Neighbor(netns="", link=if_indextoname(index), address=address(held[_NDA["NDA_DST"]]), proxy=True)

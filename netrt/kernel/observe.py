@@ -196,7 +196,7 @@ def _look(netlink: Netlink, settings: Tree, view: _View, *, everything: bool = F
         others=[*_shapers(netlink, shaped), *_redirects(netlink, redirected)],
         neighbors=[
             *(n for link in found if _has_neighbors(link, view, everything) for n in _neighbors(netlink, link)),
-            *(_proxies(netlink) if view.proxies else ()),
+            *(neighbors.proxies(netlink) if view.proxies else ()),
         ],
     )
 
@@ -215,14 +215,6 @@ def _neighbors(netlink: Netlink, link: SeenLink) -> Iterator[Neighbor]:
     """Of the namespace of this socket, which is told later."""
     found = (neighbors.read_neighbor(m, "", link.name) for m in netlink.dump(neighbors.get_neighbors(link.index)))
     return (held for held in found if held is not None)
-
-
-def _proxies(netlink: Netlink) -> Iterator[Neighbor]:
-    """What is answered for on our behalf in the namespace of this socket, which is told later."""
-    for message in netlink.dump(neighbors.get_proxies()):
-        held = neighbors.read_proxy(message)
-        if held and (name := _name(held[0])):
-            yield Neighbor(netns="", link=name, address=held[1], proxy=True)
 
 
 def _shapers(netlink: Netlink, shaped: Sequence[SeenLink]) -> Iterator[Shaper]:
