@@ -56,6 +56,12 @@ def read_neighbor(message: Message, netns: str, link: str) -> Neighbor | None:
     return Neighbor(netns=netns, link=link, address=address(held[_NDA["NDA_DST"]]), mac=at.hex(":"))
 
 
+def permanent(netlink: Netlink, index: int, link: str) -> Iterator[Neighbor]:
+    """The permanent neighbours of a link in the namespace of this socket. Raises OSError."""
+    found = (read_neighbor(message, "", link) for message in netlink.dump(get_neighbors(index)))
+    return (held for held in found if held is not None)
+
+
 def proxies(netlink: Netlink) -> Iterator[Neighbor]:
     """What is answered for on our behalf in the calling thread's namespace, to which the socket belongs. Raises OSError."""
     for message in netlink.dump(Request(RTM_GETNEIGH, 0, _HEADER.pack(AF_INET6, 0, 0, _PROXY, 0))):

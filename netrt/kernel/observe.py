@@ -195,7 +195,12 @@ def _look(netlink: Netlink, settings: Tree, view: _View, *, everything: bool = F
         names=_names(found, ways),
         others=[*_shapers(netlink, shaped), *_redirects(netlink, redirected)],
         neighbors=[
-            *(n for link in found if _has_neighbors(link, view, everything) for n in _neighbors(netlink, link)),
+            *(
+                n
+                for link in found
+                if _has_neighbors(link, view, everything)
+                for n in neighbors.permanent(netlink, link.index, link.name)
+            ),
             *(neighbors.proxies(netlink) if view.proxies else ()),
         ],
     )
@@ -209,12 +214,6 @@ def _rules(netlink: Netlink, netns: str) -> Iterator[Rule]:
 def _has_neighbors(link: SeenLink, view: _View, everything: bool) -> bool:
     """Whether to read a link's permanent neighbours: others than links of ours that stand on another one have none of ours."""
     return link.name in view.with_neighbors or (everything and link.kind in STACKED and _marked(link))
-
-
-def _neighbors(netlink: Netlink, link: SeenLink) -> Iterator[Neighbor]:
-    """Of the namespace of this socket, which is told later."""
-    found = (neighbors.read_neighbor(m, "", link.name) for m in netlink.dump(neighbors.get_neighbors(link.index)))
-    return (held for held in found if held is not None)
 
 
 def _shapers(netlink: Netlink, shaped: Sequence[SeenLink]) -> Iterator[Shaper]:

@@ -304,8 +304,8 @@ def parents_named(mode: Mode, options: Mapping[str, str]) -> frozenset[str]:
 
 
 def standing_on(networks: Iterable[Network]) -> frozenset[str]:
-    """The links of the host that these networks stand on and did not make."""
-    stand = (network for network in networks if network.mode in PARENTED or network.is_guest)
+    """The links of the host that these networks stand on and did not make, or answer on."""
+    stand = (n for n in networks if n.mode in PARENTED or n.is_guest or "ndp_proxy" in n.options)
     return frozenset().union(*(parents_named(network.mode, network.options) for network in stand))
 
 
