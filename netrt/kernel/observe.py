@@ -30,7 +30,6 @@ from netrt.dataplane.objects import (
     Object,
     Pin,
     Redirect,
-    Rule,
     Setting,
     Shaper,
     Sysctl,
@@ -160,7 +159,7 @@ def _look_inside(views: Mapping[str, _View], host: Netlink, procfs: Procfs, *, e
             with Netlink() as netlink, Tree.of_sandbox(procfs) as settings:
                 sights[path] = _look(netlink, settings, view, marked=everything)
                 if view.rules or everything:
-                    sights[path].others += _rules(netlink, path)
+                    sights[path].others += rules.held(netlink, path)
                 if any(link.kind in STACKED for link in sights[path].links):
                     with host.namespace() as outer:
                         sights[path].host = _nsid(netlink, outer)
@@ -206,13 +205,8 @@ def _look(netlink: Netlink, settings: Tree, view: _View, *, everything: bool = F
     )
 
 
-def _rules(netlink: Netlink, netns: str) -> Iterator[Rule]:
-    found = (rules.read_rule(message, netns) for message in netlink.dump(rules.get_rules()))
-    return (rule for rule in found if rule is not None)
-
-
 def _has_neighbors(link: SeenLink, view: _View, everything: bool) -> bool:
-    """Whether to read a link's permanent neighbours: others than links of ours that stand on another one have none of ours."""
+    """Whether to read a link's permanent neighbours: of ours are only those of links that stand on another one."""
     return link.name in view.with_neighbors or (everything and link.kind in STACKED and _marked(link))
 
 

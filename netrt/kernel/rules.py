@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from collections.abc import Iterator
 from socket import AF_INET, AF_INET6, AF_UNSPEC
 
 from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE
 
 from netrt.dataplane.objects import ROUTE_PROTOCOL, Rule
+from netrt.kernel.netlink import Netlink
 from netrt.kernel.wire import Message, Request, address, attribute, attributes, number, u8, u32
 
 _HEADER = struct.Struct("=BBBBBBBBI")  # struct fib_rule_hdr: family, dst len, src len, tos, table, -, -, action, flags
@@ -63,3 +65,9 @@ def read_rule(message: Message, netns: str) -> Rule | None:
         table=0 if table == _MAIN else table,
         suppress=suppressed is not None and number(suppressed) != _NOTHING,
     )
+
+
+def held(netlink: Netlink, netns: str) -> Iterator[Rule]:
+    """The rules of ours in the namespace of this socket. Raises OSError."""
+    found = (read_rule(message, netns) for message in netlink.dump(get_rules()))
+    return (rule for rule in found if rule is not None)
