@@ -44,8 +44,10 @@ class Ledger:
 
     def rested(self, interface: str, owner: str, network: Network) -> Ledger:
         """After `owner` gave `interface` back."""
-        if not is_dynamic(network.subnet_of(interface), interface):
+        subnet = network.subnet_of(interface)
+        if not is_dynamic(subnet, interface):
             return self
+        interface = f"{host_of(interface)}/{prefix_of(subnet.cidr)}"  # the subnet may have grown meanwhile
         return replace(
             self,
             resting={**self.resting, interface: owner},

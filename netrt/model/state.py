@@ -224,7 +224,10 @@ class State:
             return replace(moved, of_container=self.of_container)  # its place among the others stays
         addresses, ledgers, released = self.addresses, self.ledgers, self.released
         network = self.networks[attachment.network_id]
-        ever = _ever(network.id, self.addresses, self.released)
+
+        def ever(address: str) -> bool:
+            return any((network.id, address) in table for table in (addresses, self.released))
+
         for interface in attachment.addresses:
             address = host_of(interface)
             place, book = (network.id, address), (network.id, family(address))

@@ -50,6 +50,14 @@ def test_addresses_stay_and_the_rest_can_be_had(host: Asked) -> None:
         host.run("more", "app")
 
 
+def test_it_can_grow_and_get_a_family_at_once(host: Asked) -> None:
+    update(host, "four", "10.3.0.0/29", add=("fd00:3::/64",), ipv6=True)
+    assert host.on("lone")[0].addresses == ("10.3.0.2/29", "fd00:3::2/64")
+    host.remove("lone")
+    host.run("lone", "four")
+    assert host.on("lone")[0].addresses == ("10.3.0.2/29", "fd00:3::2/64")
+
+
 def test_what_rested_rests_in_what_is_larger(host: Asked) -> None:
     host.remove("db")
     update(host, "app", "10.1.0.0/24")
