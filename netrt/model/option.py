@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from netrt.errors import Invalid
@@ -12,6 +12,8 @@ from netrt.model.names import check_ifname
 
 Reader = Callable[[str, str], Any]
 """From an option's name and text to its value."""
+
+_DOCKER = "com.docker.network."
 
 T = TypeVar("T", bound=enum.StrEnum)
 
@@ -24,10 +26,17 @@ def read_options(what: str, table: Mapping[str, tuple[str, Reader]], options: Ma
     known: dict[str, Any] = {}
     for key, text in options.items():
         if key not in table:
-            raise Invalid(f"unknown option {key[:80]!r} for a {what} network", hint="known: " + ", ".join(table))
+            raise Invalid(f"unknown option {key[:80]!r} for a {what} network", hint=f"known: {_listed(table)}")
         field, read = table[key]
         known[field] = read(key, text)
     return known
+
+
+def _listed(table: Iterable[str]) -> str:
+    """Docker's long names with what they have in common said once, as in a shell's braces."""
+    docker = [key.removeprefix(_DOCKER) for key in table if key.startswith(_DOCKER)]
+    others = [key for key in table if not key.startswith(_DOCKER)]
+    return ", ".join([f"{_DOCKER}{{{', '.join(docker)}}}", *others] if docker else others)
 
 
 def boolean(key: str, text: str) -> bool:

@@ -31,7 +31,7 @@ REFUSED: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     ((*CREATE, "--subnet", "10.9.0.0/24", "--aux-address", "r=10.8.0.9", "new"), ("10.8.0.9", "10.9.0.0/24")),
     ((*CREATE, "--subnet", "10.9.0.0/33", "new"), ("10.9.0.0/33",)),
     ((*CREATE, "--subnet", "fd00:9::/64", "--gateway", "10.9.0.1", "new"), ("10.9.0.1",)),
-    ((*CREATE, "-o", "colour=red", "new"), ("colour", "com.docker.network.driver.mtu")),
+    ((*CREATE, "-o", "colour=red", "new"), ("colour", "com.docker.network.{", "driver.mtu", "ndp_proxy")),
     ((*CREATE, "-o", "com.docker.network.driver.mtu=big", "new"), ("com.docker.network.driver.mtu", "1280")),
     ((*CREATE, "-d", "teleport", "new"), ("teleport", "bridge")),
     ((*CREATE, "app"), ("app", "exists")),

@@ -126,7 +126,7 @@ def test_families(daemon: StandIn, netrt: Netrt, flags: str, ipv4: bool, ipv6: b
         ("web --subnet 10.1.0.0/24 --ip-range 10.1.0.0/16", "ip-range 10.1.0.0/16 is outside of subnet 10.1.0.0/24"),
         ("web --subnet 10.1.0.0/24 --aux-address a=10.2.0.1", "aux-address 10.2.0.1 is outside of subnet"),
         ("web --subnet 10.1.0.0/24 --aux-address 10.1.0.2", "--aux-address '10.1.0.2' is not NAME=ADDRESS"),
-        ("web -o colour=blue", "unknown option 'colour' for a bridge network (known: com.docker.network.bridge.name"),
+        ("web -o colour=blue", "unknown option 'colour' for a bridge network (known: com.docker.network.{bridge.name"),
         ("web -o com.docker.network.driver.mtu=12", "is not an MTU"),
         ("web --label =x", "--label '=x' is not KEY=VALUE"),
     ],
