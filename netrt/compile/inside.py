@@ -41,14 +41,10 @@ def compile_inside(
 def _sysctls(state: State, network: Network, netns: str, attachment: Attachment, free: bool) -> Iterator[Sysctl]:
     """Without an IPv6 address there is no IPv6, unless the container may send what it likes, and so may make itself one; or the
     routers of a LAN tell it one, and where no other network is the way out, the way."""
-    values = {
-        "accept_ra": "0",
-        "accept_dad": "0",
-        "disable_ipv6": "0",
-    }  # in this order: the link may be up
+    values = {"accept_ra": "0", "accept_dad": "0", "disable_ipv6": "0"}  # in this order: the link may be up
     if network.dhcp and network.ipv6:
-        alone = gateway_attachment(state, attachment.container_id, 6) is None and not network.internal
-        values = {"accept_ra": "1", "accept_ra_defrtr": str(int(alone)), "disable_ipv6": "0"}
+        only = gateway_attachment(state, attachment.container_id, 6) is None and not network.internal
+        values = {"accept_ra": "1", "accept_ra_defrtr": str(int(only)), "disable_ipv6": "0"}
     elif not any(family(interface) == 6 for interface in attachment.addresses):
         values = {} if free else {"disable_ipv6": "1"}
     chosen = attachment.tuning.sysctls if attachment.tuning else {}

@@ -137,12 +137,13 @@ def names_on(container: Container, attachment: Attachment) -> dict[str, str]:
 
 def _view(state: State, owner: Container, members: Iterable[str], resolving: Resolving) -> View | None:
     """What a sandbox sees; nothing where it is on no network with names. `members` (ids) share it with its owner."""
-    networks = [state.networks[attachment.network_id] for attachment in state.attachments_of(owner.id)]
+    attachments = state.attachments_of(owner.id)
+    networks = [state.networks[attachment.network_id] for attachment in attachments]
     named = tuple(dict.fromkeys(network.id for network in networks if has_names(network)))
     if not named or owner.sandbox.path == HOST_SANDBOX:
         return None
     own = [server for network in networks for server in network.dns]
-    said = [server for a in state.attachments_of(owner.id) if a.dhcp for server in a.dhcp.dns]
+    said = [server for a in attachments if a.dhcp for server in a.dhcp.dns]
     asked = owner.names.dns or own or said
     upstreams = tuple(Upstream(address) for address in dict.fromkeys(asked)) or resolving.upstreams
     return View(

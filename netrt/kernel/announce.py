@@ -7,6 +7,8 @@ import fcntl
 import socket
 import struct
 
+from netrt.kernel.checksum import checksum
+
 _ETH_ARP, _ETH_IP6 = 0x0806, 0x86DD
 _SIOCGIFHWADDR = 0x8927
 _BROADCAST = b"\xff" * 6
@@ -45,7 +47,4 @@ def advertisement(mac: bytes, address: str) -> bytes:
 def _checksum(source: bytes, body: bytes) -> int:
     """RFC 8200 section 8.1."""
     covered = source + _ALL_NODES + struct.pack("!II", len(body), socket.IPPROTO_ICMPV6) + body
-    total: int = sum(struct.unpack(f"!{len(covered) // 2}H", covered))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+    return checksum(covered)

@@ -16,12 +16,12 @@ from itertools import groupby, islice
 from typing import assert_never
 
 from netrt.dataplane import ops
-from netrt.dataplane.objects import HOST, PIN_DIRECTORY, PIN_PREFIX
+from netrt.dataplane.objects import HOST
 from netrt.errors import Invalid
 from netrt.kernel import links, nameport, neighbors, routes, rules, shaping, sysctl
 from netrt.kernel.announce import announce
 from netrt.kernel.netlink import Netlink
-from netrt.kernel.netns import enter, open_namespace
+from netrt.kernel.netns import OWN_PINS, enter, open_namespace
 from netrt.kernel.procfs import Procfs
 from netrt.kernel.refused import gone, harmless, refused
 from netrt.kernel.wire import Request
@@ -94,11 +94,6 @@ def strangers(todo: Iterable[ops.Op]) -> frozenset[str]:
 
 
 MakingOp = ops.AddVeth | ops.AddStacked
-OWN_PINS = f"{PIN_DIRECTORY}/{PIN_PREFIX}"
-
-
-OWN_NAMES = "nr"
-"""Names that begin so are made by `link_name`; nobody else's link has one."""
 
 
 NO_LINK = 0x7FFFFFFF
@@ -288,7 +283,7 @@ class Hands:
     ) -> None:
         """Make a link (the first request) and give it its mark (the rest); one that cannot be marked is not left behind."""
         self._flush()
-        at_once = len(requests) if name.startswith(OWN_NAMES) or isinstance(op, ops.AddStacked) else 1
+        at_once = len(requests) if name.startswith(links.OWN_NAMES) or isinstance(op, ops.AddStacked) else 1
         with span(type(op).__name__):
             answers = self._netlink.ask(requests[:at_once])
             if not answers[0].errno:
@@ -333,8 +328,7 @@ class Hands:
         if op.link.netns == HOST:
             return index, -1
         with self._sandboxes.host.namespace() as netns:
-            self._netlink.ask([links.new_nsid(netns)])  # refused where it has one
-            (answer,) = self._netlink.ask([links.get_nsid(netns)])
+            answer = links.known_as(self._netlink, netns)
         if answer.message is None:
             raise refused(op, answer.errno, answer.text)
         return index, links.read_nsid(answer.message)

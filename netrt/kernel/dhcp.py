@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +22,7 @@ from netrt.dataplane.ops import SetLink
 from netrt.errors import KernelRefused
 from netrt.ipam.dhcp import Kind, Question, Reply
 from netrt.kernel import links
+from netrt.kernel.checksum import checksum
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.netns import new_namespace, on_thread, opened, run_inside
 from netrt.kernel.wire import Answer
@@ -75,20 +75,11 @@ def _framed(question: Question, body: bytes) -> bytes:
     length = _UDP + len(body)
     pseudo = udp4_pseudo_header({**ends, "len": length}).encode().buf
     ports = {"sport": _CLIENT, "dport": _SERVER, "len": length}
-    checksum = _checksum(pseudo + udpmsg(ports).encode().buf + body)
+    over = checksum(pseudo + udpmsg(ports).encode().buf + body)
     header = {**ends, "len": 20 + length, "proto": socket.IPPROTO_UDP}
-    outer = ip4msg({**header, "csum": _checksum(ip4msg(header).encode().buf)}).encode().buf
+    outer = ip4msg({**header, "csum": checksum(ip4msg(header).encode().buf)}).encode().buf
     frame = ethmsg({"dst": mac or _ALL_MACS, "src": question.mac, "type": _ETH_IP}).encode().buf
-    return bytes(frame + outer + udpmsg({**ports, "csum": checksum or 0xFFFF}).encode().buf + body)
-
-
-def _checksum(data: bytes) -> int:
-    """RFC 1071."""
-    data += bytes(len(data) % 2)
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+    return bytes(frame + outer + udpmsg({**ports, "csum": over or 0xFFFF}).encode().buf + body)
 
 
 def unpacked(frame: bytes) -> Reply | None:
@@ -206,8 +197,7 @@ def standing_in(parent: str, flavour: str, mac: str) -> Iterator[socket.socket]:
 
 
 def _make(netlink: Netlink, home: int, index: int, parent: str, flavour: str, mac: str) -> list[Answer]:
-    netlink.ask([links.new_nsid(home)])
-    (known,) = netlink.ask([links.get_nsid(home)])
+    known = links.known_as(netlink, home)
     nsid = links.read_nsid(known.message) if known.message is not None else -1
     link = Link(
         netns=HOST,

@@ -38,7 +38,6 @@ from netrt.kernel import links, routes
 from netrt.kernel.facts import HALF
 from netrt.kernel.links import SeenLink
 from netrt.kernel.netlink import Netlink
-from netrt.kernel.observe import OWN_NAMES
 from netrt.kernel.wire import Message, attributes, messages, number
 from netrt.model.address import prefix_of
 
@@ -165,7 +164,7 @@ class Events:
                 for (_, index), on in forwards.items()
                 if not on
             ),
-            way=way or any(not name.startswith(OWN_NAMES) for name in changed),
+            way=way or any(not name.startswith(links.OWN_NAMES) for name in changed),
             lost=lost,
         )
 

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from socket import AF_INET, AF_INET6, AF_UNSPEC
+from socket import AF_INET, AF_INET6
 
-from pyroute2.netlink.rtnl import RTM_GETLINK, RTM_GETNEIGH
+from pyroute2.netlink.rtnl import RTM_GETLINK
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.ndmsg import ndmsg
 
 from netrt.doctor.inside import Inside, Interface, Neighbour, Probe, Server, Traffic, Way
 from netrt.errors import Invalid, KernelRefused
-from netrt.kernel import links, routes
+from netrt.kernel import links, neighbors, routes
 from netrt.kernel.listeners import listeners
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.netns import opened, run_inside
@@ -24,7 +24,7 @@ from netrt.model.port import PROTOCOLS
 
 _LINK = numbers(ifinfmsg)
 _NDA = numbers(ndmsg)
-_LINK_HEADER, _NEIGHBOUR_HEADER = 16, struct.Struct("=BxxxIHBB")  # struct ifinfomsg, struct ndmsg
+_LINK_HEADER = 16  # struct ifinfomsg
 _STATES = {1: "incomplete", 2: "reachable", 4: "stale", 8: "delay", 16: "probe", 32: "failed", 128: "permanent"}
 _NOARP = 64
 _LOCAL = 255  # RT_TABLE_LOCAL
@@ -58,7 +58,7 @@ def _seen() -> Inside:
         for each in map(routes.read_address, netlink.dump(routes.get_addresses())):
             held.setdefault(each.index, []).append(each.address)
         ways = [routes.read_route(message) for message in netlink.dump(routes.get_routes())]
-        near = netlink.dump(Request(RTM_GETNEIGH, 0, _NEIGHBOUR_HEADER.pack(AF_UNSPEC, 0, 0, 0, 0)))
+        near = netlink.dump(neighbors.get_neighbors())
     found = (_neighbour(message, names) for message in near)
     return Inside(
         interfaces=tuple(_interface(message, held) for message in messages),
@@ -98,8 +98,8 @@ def _way(way: routes.SeenRoute, names: Mapping[int, str]) -> Way:
 
 
 def _neighbour(message: Message, names: Mapping[int, str]) -> Neighbour | None:
-    family, index, state, _, _ = _NEIGHBOUR_HEADER.unpack_from(message.body)
-    held = attributes(message.body, _NEIGHBOUR_HEADER.size)
+    family, index, state, _, _ = neighbors.HEADER.unpack_from(message.body)
+    held = attributes(message.body, neighbors.HEADER.size)
     if family not in (AF_INET, AF_INET6) or state & _NOARP or _NDA["NDA_DST"] not in held:
         return None
     return Neighbour(

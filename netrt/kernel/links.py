@@ -20,7 +20,9 @@ from pyroute2.netlink.rtnl.nsidmsg import nsidmsg
 
 from netrt.dataplane.objects import Link, LinkKind, Setting
 from netrt.dataplane.ops import AddVeth, SetLink
+from netrt.kernel.netlink import Netlink
 from netrt.kernel.wire import (
+    Answer,
     Message,
     Request,
     attribute,
@@ -54,6 +56,9 @@ _FLAVOURS = {
     LinkKind.MACVLAN: {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8},  # MACVLAN_MODE_
     LinkKind.IPVLAN: {"l2": 0, "l3": 1, "l3s": 2},  # IPVLAN_MODE_
 }
+OWN_NAMES = "nr"
+"""Names that begin so are made by `link_name`; nobody else's link has one."""
+
 _NO_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
 _HIGH = b"\xfe"
 """A bridge without a MAC of its own takes the lowest of its ports', so those of ours are high: a bridge of others keeps its."""
@@ -135,6 +140,14 @@ def new_nsid(netns: int) -> Request:
     return Request(
         RTM_NEWNSID, NLM_F_ACK, bytes(4) + u32(_NSID["NETNSA_NSID"], 0xFFFFFFFF) + u32(_NSID["NETNSA_FD"], netns)
     )
+
+
+def known_as(netlink: Netlink, netns: int) -> Answer:
+    """The answer in which is the number of another namespace (an open file) in that of this socket, which gives it one where it
+    has none. Raises OSError."""
+    netlink.ask([new_nsid(netns)])  # refused where it has one
+    (answer,) = netlink.ask([get_nsid(netns)])
+    return answer
 
 
 def read_nsid(message: Message) -> int:

@@ -31,7 +31,7 @@ _NSFS_MAGIC = 0x6E736673
 _NS_GET_NSTYPE = 0xB703
 _MS_BIND, _MS_REC, _MS_SHARED, _MNT_DETACH, _NOFOLLOW = 0x1000, 0x4000, 0x100000, 2, 8
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
-_OWN_PINS = f"{PIN_DIRECTORY}/{PIN_PREFIX}"
+OWN_PINS = f"{PIN_DIRECTORY}/{PIN_PREFIX}"
 _OWN = "/proc/thread-self/ns/net"
 _HOST = "/proc/self/ns/net"  # that of the main thread, which never moves
 
@@ -62,7 +62,7 @@ def open_namespace(path: str) -> int:
     """As `opened`; the caller closes it."""
     try:
         # O_PATH opens a device or FIFO without waking it
-        own = path.startswith(_OWN_PINS)
+        own = path.startswith(OWN_PINS)
         bare = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC) if own else open_path(path)
     except (OSError, ValueError) as error:
         raise Invalid(f"no network namespace at {path[:200]!r}: {_reason(error)}") from None

@@ -45,9 +45,6 @@ from netrt.kernel.procfs import Procfs
 from netrt.kernel.sysctl import Tree
 from netrt.kernel.ways import routed, routes_of
 
-OWN_NAMES = "nr"
-"""Names that begin so are made by `link_name`."""
-
 _KINDS = frozenset(LinkKind)
 
 
@@ -240,7 +237,7 @@ def marked(netlink: Netlink) -> frozenset[str]:
 
 
 def _marked(link: SeenLink) -> bool:
-    return link.name.startswith(OWN_NAMES) or link.alias.startswith(MARK)
+    return link.name.startswith(links.OWN_NAMES) or link.alias.startswith(MARK)
 
 
 def _all_links(netlink: Netlink) -> Iterator[SeenLink]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from netrt.doctor.inside import REFUSED, How, Neighbour, Outcome, Probe
+from netrt.kernel.checksum import checksum
 from netrt.kernel.netns import enter, on_thread
 
 PATIENCE = 2.0
@@ -162,9 +163,7 @@ def _request(family: int, identifier: int, number: int) -> bytes:
     """An echo request; the kernel computes the checksum of ICMPv6 itself."""
     kind = _REQUESTS[socket.AddressFamily(family)]
     bare = _ICMP.pack(kind, 0, 0, identifier, number)
-    total = sum(struct.unpack("!4H", bare))
-    checksum = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
-    return _ICMP.pack(kind, 0, checksum if family == socket.AF_INET else 0, identifier, number)
+    return _ICMP.pack(kind, 0, checksum(bare) if family == socket.AF_INET else 0, identifier, number)
 
 
 def _question(name: str, number: int) -> bytes:

@@ -222,16 +222,13 @@ class State:
         if before is not None and (before.hosts, before.mac) != (attachment.hosts, attachment.mac):
             moved = self.without_attachment(key).with_attachment(attachment)
             return replace(moved, of_container=self.of_container)  # its place among the others stays
-        addresses, ledgers, released = self.addresses, self.ledgers, self.released
+        ledgers, released = self.ledgers, self.released
         network = self.networks[attachment.network_id]
-
-        def ever(address: str) -> bool:
-            return any((network.id, address) in table for table in (addresses, self.released))
-
+        addresses = self.addresses.update({(network.id, host): key for host in attachment.hosts})
+        ever = _ever(network.id, addresses, self.released)
         for interface in attachment.addresses:
             address = host_of(interface)
             place, book = (network.id, address), (network.id, family(address))
-            addresses = addresses.set(place, key)
             ledgers = ledgers.set(book, ledgers[book].taken(interface, network, ever))
             if place in released:
                 released = released.delete(place)
