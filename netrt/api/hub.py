@@ -76,6 +76,8 @@ class Hub:
         found = condition(now)
         if found is not None:
             return found
+        if self.closed.is_set():
+            raise _stopping()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting[future] = condition
         try:
@@ -88,6 +90,8 @@ class Hub:
         """The events from now on. They end when the daemon stops, or when the listener is too far behind."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self._listeners.add(queue)
+        if self.closed.is_set():
+            queue.put_nowait(None)
         try:
             yield _events(queue)
         finally:
@@ -99,7 +103,11 @@ class Hub:
         for queue in self._listeners:
             queue.put_nowait(None)
         for future in [each for each in self._waiting if not each.done()]:
-            future.set_exception(Unavailable("the daemon is stopping", retry=True))
+            future.set_exception(_stopping())
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("the daemon is stopping", retry=True)
 
 
 async def _events(queue: asyncio.Queue[Event | None]) -> AsyncIterator[Event]:

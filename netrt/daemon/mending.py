@@ -23,8 +23,8 @@ log = logging.getLogger("netrt.mending")
 
 MOMENT = 0.05
 """Seconds from the first word until it is looked what happened, and from that until it is listened again."""
-LONGEST = 0.5
-"""Seconds to which the moment grows."""
+LONGEST = 0.2
+"""Seconds to which the moment grows: twice that, and the mending, is to stay well below a second."""
 BETWEEN = 0.05
 """Seconds between two pieces of the slow comparison."""
 AGAIN = 5.0

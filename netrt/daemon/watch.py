@@ -19,7 +19,7 @@ from netrt.api.answer import Api
 from netrt.api.process import ended, opened
 from netrt.api.routes.processes import note_end
 from netrt.decide.events import rfc3339
-from netrt.errors import NetrtError
+from netrt.errors import NetrtError, Unavailable
 from netrt.model.command import RemoveContainer
 from netrt.model.container import Container, ProcessState
 from netrt.model.difference import difference
@@ -92,11 +92,11 @@ class Watch:
             log.info("%s has ended: exit status %d %s", container.name, found.exit_code, found.error)
 
     async def _reported(self, container: Container) -> bool:
-        """Whether the end is noted within the time that a report may take."""
-        with contextlib.suppress(TimeoutError):
+        """Whether the end is noted within the time that a report may take; or the daemon stops, and the next one will see it."""
+        with contextlib.suppress(TimeoutError, Unavailable):
             waiting = self._api.hub.until(self._api.engine.state, lambda state: self._over(state, container) or None)
             return await asyncio.wait_for(waiting, REPORT_WITHIN)
-        return False
+        return self._api.hub.closed.is_set()
 
     @staticmethod
     def _over(state: State, container: Container) -> bool:
