@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from tests.host import Host
 from tests.traffic import Place
+from tests.warm import Warm
 
 PROGRAM = str(Path(sys.executable).with_name("netrt"))
 
@@ -41,18 +43,27 @@ class Box(Place):
 
 
 class Netrt:
-    """`netrt` in a host. The first command starts the daemon there; the host's end ends it."""
+    """`netrt` in a host. The first command starts the daemon there; the host's end ends it. `warm`: who runs it without
+    imports, where the program itself is not what is tested."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, warm: Warm | None = None) -> None:
         self.host = host
+        self._warm = warm
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run it to its end, whatever that is."""
+        return self._warm.run(*words) if self._warm else self.host.run(PROGRAM, *words, check=False)
 
     def __call__(self, *words: str) -> str:
         """Run it, and return what it printed. AssertionError if it fails."""
-        return self.host.run(PROGRAM, *words).stdout.strip()
+        done = self.run(*words)
+        if done.returncode:
+            raise AssertionError(f"netrt {' '.join(words)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout.strip()
 
     def refused(self, *words: str) -> str:
         """Run what must be refused, and return its message. AssertionError unless that is one line and a failure."""
-        done = self.host.run(PROGRAM, *words, check=False)
+        done = self.run(*words)
         lines = [line for line in done.stderr.splitlines() if not line.startswith("netrt: starting netrtd")]
         assert done.returncode != 0, f"netrt {' '.join(words)} was not refused: {done.stdout}"
         assert len(lines) == 1, f"an error is one line: {done.stderr}"

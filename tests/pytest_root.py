@@ -15,6 +15,7 @@ import pytest
 from tests.command import Netrt
 from tests.host import Host
 from tests.namespaces import own_namespaces
+from tests.warm import Warm
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,8 +38,15 @@ def host() -> Iterator[Host]:
         yield made
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """The command line without its imports, for all tests of a session."""
+    with contextlib.closing(Warm()) as made:
+        yield made
+
+
 @pytest.fixture
-def netrt(host: Host, monkeypatch: pytest.MonkeyPatch) -> Netrt:
+def netrt(warm: Warm, host: Host, monkeypatch: pytest.MonkeyPatch) -> Netrt:
     """The command line in that host, its daemon started by the first command and ended with the host."""
     monkeypatch.delenv("NETRT_ROOT", raising=False)
-    return Netrt(host)
+    return Netrt(host, warm)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 
+import netrt.daemon.lean  # noqa: F401  first, for it says what the others load
 from netrt.daemon.config import read_config
 from netrt.daemon.wiring import run
 from netrt.errors import NetrtError, Unavailable

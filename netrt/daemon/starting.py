@@ -7,6 +7,7 @@ import os
 import select
 import sys
 import time
+from collections.abc import Sequence
 
 from netrt.errors import Unavailable
 from netrt.paths import Paths
@@ -18,22 +19,13 @@ READY_WITHIN = 60.0
 def start(program: str, module: str, paths: Paths, log: str, within: float = READY_WITHIN) -> int:
     """Start the daemon whose `main` is in `module`, and return its process number when it answers. It keeps its log at `log`.
     Raises Unavailable with what it said, or where it does not answer in time; then it may yet."""
-    import subprocess
-
-    top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    # what is imported is not garbage: without looking for it a start takes a tenth less
-    code = f"import gc, sys; gc.disable(); sys.path.insert(0, sys.argv.pop(1)); from {module} import main"
-    code += "; gc.enable(); sys.exit(main())"
     hear, say = os.pipe()
-    argv = [sys.executable, "-c", code, top, "--ready-fd", str(say), "--log-file", log]
+    words = ["--ready-fd", str(say), "--log-file", log]
     if paths != Paths():
-        argv += ["--root", os.path.dirname(paths.run)]
+        words += ["--root", os.path.dirname(paths.run)]
     try:
         with open(log, "ab") as file:
-            null = subprocess.DEVNULL
-            child = subprocess.Popen(
-                argv, stdin=null, stdout=file, stderr=file, cwd="/", pass_fds=(say,), start_new_session=True
-            )
+            pid = spawned(module, words, say, file.fileno())
     except OSError as error:
         raise Unavailable(f"{program} cannot be started: {error.filename}: {error.strerror}") from error
     finally:
@@ -42,6 +34,22 @@ def start(program: str, module: str, paths: Paths, log: str, within: float = REA
         said = _last_words(program, pipe.fileno(), within)
     if said != "READY":
         raise Unavailable(said or f"{program} ended before it answered", hint=f"its log is {log}")
+    return pid
+
+
+def spawned(module: str, words: Sequence[str], kept: int, log: int) -> int:
+    """Start `main` of the module with these words and this descriptor left open; its output goes to the descriptor
+    `log`. Raises OSError."""
+    import subprocess
+
+    top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    # what is imported is not garbage: without looking for it a start takes a tenth less
+    code = f"import gc, sys; gc.disable(); sys.path.insert(0, sys.argv.pop(1)); from {module} import main"
+    argv = [sys.executable, "-c", f"{code}; gc.enable(); sys.exit(main())", top, *words]
+    null = subprocess.DEVNULL
+    child = subprocess.Popen(
+        argv, stdin=null, stdout=log, stderr=log, cwd="/", pass_fds=(kept,), start_new_session=True
+    )
     child.returncode = 0  # whoever waits for its end does so by its number
     return child.pid
 

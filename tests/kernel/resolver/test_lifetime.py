@@ -15,7 +15,7 @@ from netrt.dns.difference import Change, chained
 from netrt.dns.zone import Names
 from netrt.errors import Conflict, Unavailable
 from netrt.resolver.client import Resolver
-from netrt.resolver.messages import Some, framed
+from netrt.resolver.messages import Some, framed, read_taken
 from tests.host import Host
 from tests.kernel.resolver.lab import APP, PROGRAM, Lab
 from tests.waiting import wait_until
@@ -64,6 +64,27 @@ def test_a_change_that_does_not_follow_is_refused_and_changes_nothing(lab: Lab) 
         lab.client.change(gone)
     assert box.looked_up("web") == ["10.1.0.2"]
     assert lab.client.change(chained(lab.names, Change())).mark == lab.names.mark
+
+
+def test_names_may_be_more_than_a_socket_takes_at_once(lab: Lab) -> None:
+    box = lab.box("box")
+    for round_ in range(3):
+        many = {f"h{number}": (f"10.{round_}.{number >> 8}.{number & 255}",) for number in range(30_000)}
+        lab.host_names(APP, **many)
+        assert box.looked_up("h29999") == [f"10.{round_}.117.47"]
+        lab.host_names(APP, web=(f"10.1.0.{round_}",))
+        assert box.looked_up("web") == [f"10.1.0.{round_}"]
+
+
+def test_who_has_no_bell_is_heard_too(lab: Lab) -> None:
+    """As netrtd of an older version."""
+    box = lab.box("box")
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(lab.paths.resolver_socket)
+        for _ in range(3):
+            connection.sendall(framed(Some(chained(lab.names, Change()))))
+            assert read_taken(connection.recv(4096)[4:]).mark == lab.names.mark
+    assert box.looked_up("web") == ["10.1.0.2"]
 
 
 def test_all_names_may_be_told_again(lab: Lab) -> None:
