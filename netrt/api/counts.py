@@ -23,9 +23,9 @@ class Counts:
         self.repairs.update(kinds(done))
 
 
-def exposition(state: State, counts: Counts, compared: int, dropping: Iterable[tuple[str, str]]) -> bytes:
+def exposition(state: State, counts: Counts, compared: int, dropping: Iterable[tuple[str, str]], unfreed: int) -> bytes:
     """All figures in Prometheus' text format. `compared`: how often something was looked at because it may be broken; `dropping`
-    are (table, chain) of others that drop what no rule of theirs accepts."""
+    are (table, chain) of others that drop what no rule of theirs accepts; `unfreed` deletions the kernel has yet to end."""
     from prometheus_client import CollectorRegistry, generate_latest
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
@@ -49,6 +49,11 @@ def exposition(state: State, counts: Counts, compared: int, dropping: Iterable[t
             for table, chain in dropping:
                 foreign.add_metric([table, chain], 1)
             yield foreign
+            yield GaugeMetricFamily(
+                "netrt_deletions_unfreed",
+                "Deletions of links that are gone, whose memory is not free yet",
+                value=unfreed,
+            )
             yield GaugeMetricFamily("netrt_networks", "Networks", value=len(state.networks))
             yield GaugeMetricFamily("netrt_containers", "Containers", value=len(state.containers))
             yield GaugeMetricFamily("netrt_attachments", "Interfaces on networks", value=len(state.attachments))

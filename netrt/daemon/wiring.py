@@ -10,10 +10,8 @@ import os
 import secrets
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from ipaddress import IPv6Address
 
@@ -48,6 +46,7 @@ from netrt.paths import Paths
 from netrt.resolver.client import Resolver
 from netrt.startup import notify_service_manager
 from netrt.store.restore import open_store
+from netrt.threads import workers
 
 log = logging.getLogger("netrt.daemon")
 
@@ -78,15 +77,6 @@ WORKERS = 6
 """Threads for what would keep the event loop waiting."""
 
 
-def workers() -> ThreadPoolExecutor:
-    """All of them there from the start, so that no number of threads tells of growth."""
-    pool, together = ThreadPoolExecutor(WORKERS, thread_name_prefix="worker"), threading.Barrier(WORKERS + 1)
-    for _ in range(WORKERS):
-        pool.submit(together.wait)
-    together.wait()
-    return pool
-
-
 RESOLVER_WITHIN = 10.0
 """Seconds that netrt-dns may take until it serves."""
 
@@ -109,7 +99,7 @@ def begin_resolver(paths: Paths, unit: str) -> None:
 async def running(paths: Paths, config: Config, *, resolver_unit: str = "") -> AsyncIterator[Api]:
     """The engine at work: the kernel is what the State says, and what runs is watched. `resolver_unit`: by which the service
     manager starts netrt-dns. Raises NetrtError."""
-    asyncio.get_running_loop().set_default_executor(workers())
+    asyncio.get_running_loop().set_default_executor(workers(WORKERS, "worker"))
     hub, counts = Hub(), Counts()
     store, lost = open_store(paths.database)
     if lost:

@@ -50,6 +50,9 @@ class Kernel(Protocol):
     def rest(self, *, busy: bool = False) -> None:
         """Nothing waits to be done: there is time to get ready for what comes next. `busy`: only what would be missed at once."""
 
+    def unfreed(self) -> int:
+        """How many deletions of links the kernel has yet to end. The links are gone; only their memory is not free."""
+
     def husks(self) -> Sequence[str]:
         """Files where pins of ours are kept that are no namespaces: what a crash, or a reboot that keeps /run, leaves."""
 

@@ -20,11 +20,12 @@ from netrt.dataplane.objects import HOST
 from netrt.errors import Invalid
 from netrt.kernel import links, nameport, neighbors, routes, rules, shaping, sysctl
 from netrt.kernel.announce import announce
+from netrt.kernel.deletion import Deletions
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.netns import OWN_PINS, enter, open_namespace
 from netrt.kernel.procfs import Procfs
 from netrt.kernel.refused import gone, harmless, refused
-from netrt.kernel.wire import Request
+from netrt.kernel.wire import Answer, Request
 from netrt.model.address import host_of
 from netrt.spans import span
 
@@ -122,7 +123,7 @@ class Sandboxes:
         self._path, self._descriptor = HOST, -1
 
 
-def do_inside(todo: Iterable[LinkOp], sandboxes: Sandboxes, procfs: Procfs) -> None:
+def do_inside(todo: Iterable[LinkOp], sandboxes: Sandboxes, procfs: Procfs, deletions: Deletions) -> None:
     """Do these in their sandboxes, from the calling thread, which enters them one after another.
 
     What is to be taken away from a sandbox that is gone is gone too. Raises KernelRefused."""
@@ -138,7 +139,7 @@ def do_inside(todo: Iterable[LinkOp], sandboxes: Sandboxes, procfs: Procfs) -> N
         except OSError as error:
             raise refused(row[0], error.errno or 0, "the namespace cannot be entered") from error
         with Netlink() as netlink, sysctl.Tree.of_sandbox(procfs) as settings:
-            hands = Hands(netlink, settings, sandboxes)
+            hands = Hands(netlink, settings, sandboxes, deletions)
             for op in row:
                 hands.do(op)
             hands.finish()
@@ -147,10 +148,11 @@ def do_inside(todo: Iterable[LinkOp], sandboxes: Sandboxes, procfs: Procfs) -> N
 class Hands:
     """Operations in the namespace of a socket and of settings, by a thread that is in that namespace."""
 
-    def __init__(self, netlink: Netlink, settings: sysctl.Tree, sandboxes: Sandboxes) -> None:
+    def __init__(self, netlink: Netlink, settings: sysctl.Tree, sandboxes: Sandboxes, deletions: Deletions) -> None:
         self._netlink = netlink
         self._settings = settings
         self._sandboxes = sandboxes
+        self._deletions = deletions
         self._waiting: list[tuple[LinkOp, tuple[Request, ...]]] = []
         self._doomed: list[ops.DelLink] = []
         self._indices: dict[str, int] = {}
@@ -229,8 +231,7 @@ class Hands:
             self._wait(op, second)
 
     def _checked(self, op: LinkOp, number: int) -> None:
-        if number and not harmless(op, number):
-            raise refused(op, number)
+        self._granted(op, Answer(number, ""))
 
     def _shape(self, op: ShapingOp) -> None:
         match op:
@@ -266,8 +267,8 @@ class Hands:
             for answer in islice(answers, len(requests)):
                 if isinstance(op, ops.SetRoute) and answer.errno == errno.EEXIST:
                     self._replace(op)
-                elif answer.errno and not harmless(op, answer.errno):
-                    raise refused(op, answer.errno, answer.text)
+                else:
+                    self._granted(op, answer)
 
     def _replace(self, op: ops.SetRoute) -> None:
         """Put a route of ours in the place of another of ours; the kernel would replace anybody's."""
@@ -295,9 +296,7 @@ class Hands:
                 raise refused(op, answer.errno, answer.text)
 
     def _delete_doomed(self) -> None:
-        """Delete links, several at once: then they share the RCU grace period (25 ms) that each costs alone.
-
-        The group's number is made anew for each time, so that no other link is in it."""
+        """Delete links, several by one request."""
         row, self._doomed = self._doomed, []
         if not row:
             return
@@ -307,17 +306,20 @@ class Hands:
 
     def _delete(self, row: Sequence[ops.DelLink]) -> None:
         if len(row) > 1:
-            group = 1 + secrets.randbelow(2**31 - 1)  # 0 is the group of all other links
-            self._answered(row, [links.put_in_group(op.name, group) for op in row])
-            (answer,) = self._netlink.ask([links.delete_group(group)])
+            group = 1 + secrets.randbelow(2**31 - 1)  # one that no other link is in; 0 is that of all others
+            for op, answer in zip(
+                row, self._netlink.ask([links.put_in_group(op.name, group) for op in row]), strict=True
+            ):
+                self._granted(op, answer)
+            answer = self._deletions.delete(self._netlink, links.delete_group(group), [op.name for op in row])
             if answer.errno in (0, errno.ENODEV):  # ENODEV: all of them went meanwhile
                 return
-        self._answered(row, [links.delete_link(op.name) for op in row])
+        for op in row:
+            self._granted(op, self._deletions.delete(self._netlink, links.delete_link(op.name), [op.name]))
 
-    def _answered(self, row: Sequence[LinkOp], requests: Sequence[Request]) -> None:
-        for op, answer in zip(row, self._netlink.ask(requests), strict=True):
-            if answer.errno and not harmless(op, answer.errno):
-                raise refused(op, answer.errno, answer.text)
+    def _granted(self, op: LinkOp, answer: Answer) -> None:
+        if answer.errno and not harmless(op, answer.errno):
+            raise refused(op, answer.errno, answer.text)
 
     def _lower(self, op: ops.AddStacked) -> tuple[int, int]:
         """The index of the link of the host that a new one stands on, and the number by which this namespace knows the host's."""

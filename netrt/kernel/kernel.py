@@ -21,6 +21,7 @@ from netrt.errors import KernelRefused
 from netrt.firewall.drops import Drop, Place
 from netrt.kernel import conntrack, netns
 from netrt.kernel.apply import Hands, LinkOp, Sandboxes, do_inside, place, strangers
+from netrt.kernel.deletion import Deletions
 from netrt.kernel.entered import Entered
 from netrt.kernel.events import Events
 from netrt.kernel.evidence import examine
@@ -62,6 +63,7 @@ class LinuxKernel:
         self._settings = Tree()
         self._procfs = Procfs()
         self._spares = Spares()
+        self._deletions = Deletions()
         self._nft = Nft(lock=lock_rules)
         self._events = Events(self._netlink)
         self._forwarding = Forwarding(paths.forwarding)
@@ -79,6 +81,7 @@ class LinuxKernel:
         self._settings.close()
         self._procfs.close()
         self._spares.close()
+        self._deletions.close()
 
     def facts(
         self, *, listeners: Collection[str] = (), fresh: bool = False, parents: Collection[str] = ()
@@ -168,6 +171,10 @@ class LinuxKernel:
         self._entered.forget()
         self._spares.refill(1 if busy else SPARE)
 
+    def unfreed(self) -> int:
+        """How many deletions of links the kernel has yet to end. The links are gone; only their memory is not free."""
+        return self._deletions.unfreed
+
     def husks(self) -> Sequence[str]:
         """Files where pins of ours are kept that are no namespaces."""
         return husks()
@@ -194,7 +201,7 @@ class LinuxKernel:
             for inside, row in groupby(todo, lambda op: place(op) != HOST):
                 if inside:
                     within = [op for op in row if isinstance(op, LinkOp)]
-                    netns.away(lambda within=within: do_inside(within, sandboxes, self._procfs))  # type: ignore[misc]
+                    netns.away(lambda within=within: do_inside(within, sandboxes, self._procfs, self._deletions))  # type: ignore[misc]
                 else:
                     self._on_host(row, sandboxes)
         except OSError as error:
@@ -203,7 +210,7 @@ class LinuxKernel:
             sandboxes.close()
 
     def _on_host(self, row: Iterable[ops.Op], sandboxes: Sandboxes) -> None:
-        hands = Hands(self._netlink, self._settings, sandboxes)
+        hands = Hands(self._netlink, self._settings, sandboxes, self._deletions)
         for op in row:
             _log.debug("%s", op)
             try:

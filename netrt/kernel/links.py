@@ -319,6 +319,11 @@ def delete_link(name: str) -> Request:
     return _request(RTM_DELLINK, NLM_F_ACK, text(_NAME, name))
 
 
+def change_nothing(name: str) -> Request:
+    """Only find out whether a link can be changed, because it is there."""
+    return _request(RTM_NEWLINK, NLM_F_ACK, text(_NAME, name))
+
+
 def put_in_group(name: str, group: int) -> Request:
     return _request(RTM_NEWLINK, NLM_F_ACK, text(_NAME, name), u32(_LINK["IFLA_GROUP"], group))
 

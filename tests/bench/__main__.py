@@ -11,10 +11,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from queue import SimpleQueue
 
 from netrt.api.client import Client
 from tests.bench import cni, commands, datapath, names, scale
@@ -27,6 +29,7 @@ from tests.waiting import wait_until
 NETWORKS = ("bench", "one", "two", "three", "four")
 REPEATS = 30
 WARM_UP = 5
+TOGETHER, AT_A_TIME = 100, 16
 
 
 def timed(action: Callable[[], object]) -> float:
@@ -59,7 +62,7 @@ def _processor_ticks() -> tuple[int, int]:
 
 @dataclass
 class Attaches:
-    """Medians in ms of attach and detach, of netrt and of the floor, taken in turn."""
+    """Milliseconds of attach and detach, of netrt and of the floor: medians, taken in turn, or of all together."""
 
     attach: float
     detach: float
@@ -90,6 +93,36 @@ class Bench:
         floor_detach = timed(lambda: self.floor.detach(number))
         detach = timed(lambda: self.client.remove_container(name))
         return attach, detach, floor_attach, floor_detach
+
+    def at_once(self) -> Attaches:
+        """Milliseconds of TOGETHER attaches, and then detaches, by several clients at a time, and of the floor's one after another."""
+        numbers = range(self.number + 1, self.number + 1 + TOGETHER)
+        self.number += TOGETHER
+        floor_attach = timed(lambda: list(map(self.floor.attach, numbers)))
+        floor_detach = timed(lambda: list(map(self.floor.detach, numbers)))
+        with ExitStack() as stack:
+            clients: SimpleQueue[Client] = SimpleQueue()
+            for _ in range(AT_A_TIME):
+                clients.put(stack.enter_context(Client()))
+            pool = stack.enter_context(ThreadPoolExecutor(AT_A_TIME))
+
+            def ask(what: Callable[[Client, int], object], number: int) -> None:
+                client = clients.get()
+                what(client, number)
+                clients.put(client)
+
+            def attach(client: Client, number: int) -> None:
+                client.create_container(f"probe{number}", networks=["bench"], ports=[f"{20000 + number}:80"])
+
+            def detach(client: Client, number: int) -> None:
+                client.remove_container(f"probe{number}")
+
+            return Attaches(
+                timed(lambda: list(pool.map(lambda number: ask(attach, number), numbers))),
+                timed(lambda: list(pool.map(lambda number: ask(detach, number), numbers))),
+                floor_attach,
+                floor_detach,
+            )
 
     def filled(self, count: int, *networks: str) -> None:
         """More containers, spread over these networks."""
@@ -130,7 +163,11 @@ def rows(on: Bench) -> Iterator[Row]:
     settle()
     empty = on.attaches()
     yield Row("attach at 0 / kernel floor", empty.attach / empty.floor_attach, 3.0, empty.attach, empty.floor_attach)
-    yield Row("detach at 0 / kernel floor", empty.detach / empty.floor_detach, 0, empty.detach, empty.floor_detach)
+    yield Row("detach at 0 / kernel floor", empty.detach / empty.floor_detach, 1.0, empty.detach, empty.floor_detach)
+    crowd = on.at_once()
+    by = f"by {AT_A_TIME} clients / {TOGETHER} floors"
+    yield Row(f"{TOGETHER} attaches {by}", crowd.attach / crowd.floor_attach, 1.3, crowd.attach, crowd.floor_attach)
+    yield Row(f"{TOGETHER} detaches {by}", crowd.detach / crowd.floor_detach, 1.0, crowd.detach, crowd.floor_detach)
     on.published("ten", "30000-30009:1000-1009")
     few = on.attaches()
     on.published("many", "40000-49999:10000-19999")
@@ -143,7 +180,7 @@ def rows(on: Bench) -> Iterator[Row]:
     full = on.attaches()
     yield Row("attach at 500 / attach at 0", full.attach / empty.attach, 1.3, full.attach, empty.attach)
     yield Row("attach at 500 / kernel floor", full.attach / full.floor_attach, 0, full.attach, full.floor_attach)
-    yield Row("detach at 500 / kernel floor", full.detach / full.floor_detach, 0, full.detach, full.floor_detach)
+    yield Row("detach at 500 / kernel floor", full.detach / full.floor_detach, 1.0, full.detach, full.floor_detach)
     on.filled(400, "bench")
     bridge = on.attaches()
     yield Row("attach, 500 on one bridge / at 0", bridge.attach / empty.attach, 0, bridge.attach, empty.attach)

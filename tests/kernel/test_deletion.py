@@ -1,0 +1,68 @@
+"""Links deleted without waiting for the kernel to free them: what was said to be gone is gone."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from netrt.dataplane import ops
+from netrt.dataplane.objects import HOST, Link
+from netrt.dataplane.scope import Scope
+from netrt.errors import KernelRefused
+from netrt.kernel.deletion import THREADS
+from netrt.kernel.kernel import LinuxKernel
+from netrt.paths import Paths
+from tests.contract.boxes import BRIDGE, Box, up
+from tests.host import Host
+from tests.traffic import Place
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def kernel(host: Host) -> Iterator[LinuxKernel]:
+    with closing(LinuxKernel(Paths())) as made:
+        made.apply([ops.AddBridge(BRIDGE), up(BRIDGE)])
+        yield made
+
+
+def links_of(place: Place) -> list[str]:
+    return place.call(lambda: [line.split(":")[0].strip() for line in Path("/proc/thread-self/net/dev").open()][2:])
+
+
+def test_a_deleted_link_is_gone_at_once_and_its_names_are_free(kernel: LinuxKernel, host: Host) -> None:
+    """Again and again, more often than there are threads; and not each time was the kernel done with the memory."""
+    box = Box(1)
+    inside = Place(host, box.pin.path)
+    kernel.apply([*box.made(), up(box.host), up(box.inner)])
+    waited = 0
+    for _ in range(3 * THREADS):
+        kernel.apply([ops.DelLink(HOST, box.host.name)])
+        waited = max(waited, kernel.unfreed())
+        assert links_of(inside) == ["lo"]
+        assert not list(kernel.observe(Scope.around([box.host, box.inner])).all(Link))
+        assert not host.run("ip", "link", "show", "master", BRIDGE.name).stdout
+        kernel.apply([ops.AddVeth(box.host, box.inner), up(box.host), up(box.inner)])
+    assert 0 < waited <= THREADS
+    wait_until(lambda: kernel.unfreed() == 0, what="the kernel to free what was deleted")
+    assert links_of(inside) == ["lo", "eth0"]
+
+
+def test_many_deleted_together_are_gone_together(kernel: LinuxKernel, host: Host) -> None:
+    boxes = [Box(number) for number in range(1, 6)]
+    kernel.apply([op for box in boxes for op in box.made()])
+    kernel.apply([ops.DelLink(HOST, box.host.name) for box in boxes])
+    assert kernel.unfreed() <= 1, "one request"
+    assert [links_of(Place(host, box.pin.path)) for box in boxes] == [["lo"]] * 5
+    kernel.apply([ops.DelLink(HOST, box.host.name) for box in boxes])
+
+
+def test_what_the_kernel_refuses_is_said(kernel: LinuxKernel) -> None:
+    with pytest.raises(KernelRefused, match="cannot delete link lo") as refused:
+        kernel.apply([ops.DelLink(HOST, "lo")])
+    assert refused.value.errno == errno.EOPNOTSUPP
