@@ -62,7 +62,7 @@ def test_taking_every_attachment_off_and_putting_it_back(state: State) -> None:
     assert not (bare.macs)
     assert not (bare.of_network)
     assert not (bare.of_container)
-    for attachment in state.attachments.values():
+    for attachment in sorted(state.attachments.values(), key=lambda made: made.order):
         bare = bare.with_attachment(attachment)
     check_invariants(bare)
     assert (bare.attachments, bare.addresses, bare.ledgers) == (state.attachments, state.addresses, state.ledgers)
