@@ -89,9 +89,21 @@ class Api:
             return await self._asked(complete)
 
     async def _asked(self, command: Command, *, dry_run: bool = False) -> Outcome:
-        loop, future = asyncio.get_running_loop(), self.engine.submit(command, dry_run=dry_run)
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self.hub.deliver))
-        return await asyncio.wrap_future(future)
+        loop, asked = asyncio.get_running_loop(), self.engine.submit(command, dry_run=dry_run)
+        over: asyncio.Future[None] = loop.create_future()
+
+        def deliver() -> None:
+            self.hub.deliver()
+            if not over.done():
+                over.set_result(None)
+
+        asked.add_done_callback(lambda _: loop.call_soon_threadsafe(deliver))
+        try:
+            await over
+        except asyncio.CancelledError:
+            asked.cancel()
+            raise
+        return asked.result()
 
 
 Handler = Callable[[Api, web.Request], Awaitable[web.StreamResponse]]

@@ -30,7 +30,10 @@ def _parts_of(library: str) -> None:
 
 
 def _without_tls() -> None:
-    """Import aiohttp as it is where Python has no TLS."""
+    """Import aiohttp as it is where Python has no TLS, but what it imports of the standard library whole."""
+    import asyncio  # noqa: F401
+    import urllib.request  # noqa: F401
+
     tls = sys.modules.get("ssl")
     sys.modules["ssl"] = None  # type: ignore[assignment]
     try:

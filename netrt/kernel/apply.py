@@ -12,6 +12,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby, islice
 from typing import assert_never
 
@@ -103,10 +104,12 @@ NO_LINK = 0x7FFFFFFF
 
 class Sandboxes:
     """Sandboxes as open files. The last one stays open: an attach pins it, reaches into it and enters it. `host` is a socket of
-    the host's namespace, by which links are known that others in sandboxes stand on."""
+    the host's namespace, by which links are known that others in sandboxes stand on; `to_lead` are those, of the sandboxes of
+    `todo`, in which a name port is still to be put, and which one."""
 
-    def __init__(self, host: Netlink) -> None:
+    def __init__(self, host: Netlink, todo: Iterable[ops.Op]) -> None:
         self.host = host
+        self.to_lead = {op.port.netns: replace(op.port, netns="") for op in todo if isinstance(op, ops.PutNamePort)}
         self._path, self._descriptor = HOST, -1
 
     def open(self, path: str) -> int:
@@ -216,6 +219,8 @@ class Hands:
                 self._shape(op)
 
     def _lead(self, op: ops.PutNamePort | ops.TakeNamePort) -> None:
+        if isinstance(op, ops.PutNamePort) and op.port.netns not in self._sandboxes.to_lead:
+            return  # the namespace was made with it
         self._flush()
         with span(type(op).__name__):
             self._checked(op, nameport.put(op.port) if isinstance(op, ops.PutNamePort) else nameport.take())

@@ -195,7 +195,7 @@ class LinuxKernel:
 
     def apply(self, todo: Sequence[ops.Op]) -> None:
         """Do these in order. Raises KernelRefused, naming the first that was refused."""
-        sandboxes = Sandboxes(self._netlink)
+        sandboxes = Sandboxes(self._netlink, todo)
         try:
             self._entered.note(strangers(todo))
             for inside, row in groupby(todo, lambda op: place(op) != HOST):
@@ -240,8 +240,11 @@ class LinuxKernel:
         match op:
             case ops.PinNamespace(pin):
                 sandboxes.close()
-                with self._spares.taken() as spare:
-                    netns.pin(pin.path, spare)
+                wanted = sandboxes.to_lead.get(pin.path)
+                with self._spares.taken(wanted) as spare:
+                    netns.pin(pin.path, spare and spare.file)
+                    if spare and wanted and spare.names == wanted:
+                        del sandboxes.to_lead[pin.path]
             case ops.UnpinNamespace(pin):
                 sandboxes.close()
                 netns.unpin(pin.path)

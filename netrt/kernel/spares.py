@@ -1,4 +1,5 @@
 """Network namespaces made ahead: to make one is a third of the kernel's work in an attach, so a few wait for whoever comes next.
+They have the name port that the last one wanted.
 
 They are open files of this process and nothing else: whatever ends the process ends them too."""
 
@@ -10,8 +11,11 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from netrt.kernel.netns import new_namespace, on_thread
+from netrt.dataplane.objects import NamePort
+from netrt.kernel import nameport
+from netrt.kernel.netns import new_namespace, on_thread, run_inside
 
 SPARE = 4
 """How many wait. Each costs the kernel some 100 KB."""
@@ -19,27 +23,39 @@ SPARE = 4
 _log = logging.getLogger(__name__)
 
 
+class Spare(NamedTuple):
+    """A network namespace with its loopback up, as an open file, and the name port in it (whose `netns` is empty)."""
+
+    file: int
+    names: NamePort | None
+
+
 class Spares:
     """Made by a thread of its own when it is told that there is time (`refill`). To be used from one thread."""
 
     def __init__(self) -> None:
-        self._ready: deque[int] = deque()
+        self._ready: deque[Spare] = deque()
+        self._names: NamePort | None = None
         self._time = threading.Semaphore(0)
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="spares", daemon=True)
         self._thread.start()
 
     @contextlib.contextmanager
-    def taken(self) -> Iterator[int | None]:
-        """A namespace with its loopback up, as an open file; None while there is none."""
+    def taken(self, names: NamePort | None) -> Iterator[Spare | None]:
+        """One for who wants this name port or none; it has that, or another one to be replaced, or none. None while there is no
+        spare. Raises OSError."""
+        self._names = names
         if not self._ready:
             yield None
             return
-        namespace = self._ready.popleft()
+        spare = self._ready.popleft()
         try:
-            yield namespace
+            if spare.names and not names:
+                run_inside(spare.file, nameport.take)
+            yield spare
         finally:
-            os.close(namespace)
+            os.close(spare.file)
 
     def refill(self, low: int = SPARE) -> None:
         """Say that there is time now, if fewer than `low` wait."""
@@ -52,12 +68,17 @@ class Spares:
         self._time.release()
         self._thread.join()
         while self._ready:
-            os.close(self._ready.popleft())
+            os.close(self._ready.popleft().file)
 
     def _work(self) -> None:
         while self._time.acquire() and not self._closed:
             try:
                 if len(self._ready) < SPARE:
-                    self._ready.append(on_thread(new_namespace))
+                    self._ready.append(on_thread(self._made))
             except OSError as error:  # the next attach meets the same, and says so
                 _log.debug("no namespace was made ahead: %s", error)
+
+    def _made(self) -> Spare:
+        """On a thread of its own. Raises OSError."""
+        names, file = self._names, new_namespace()
+        return Spare(file, names if names and not nameport.put(names) else None)

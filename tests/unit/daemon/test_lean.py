@@ -11,6 +11,8 @@ import netrt.daemon.main
 print(*sys.modules)
 import aiohttp.connector, pyroute2, ssl
 assert ssl.create_default_context()
+import asyncio.sslproto, http.client, urllib.request
+assert http.client.HTTPSConnection and urllib.request.HTTPSHandler and asyncio.sslproto.ssl is ssl
 assert aiohttp.connector.ssl is None
 assert pyroute2.IPRoute.__name__ == "IPRoute"
 assert pyroute2.netlink is sys.modules["pyroute2.netlink"]

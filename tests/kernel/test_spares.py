@@ -1,0 +1,40 @@
+"""Namespaces made ahead are as others: whatever name port they were made with, the sandbox has the one that it is to have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from netrt.dataplane import ops
+from netrt.dataplane.objects import NamePort, Pin
+from netrt.kernel import nameport
+from netrt.kernel.kernel import LinuxKernel
+from netrt.paths import Paths
+from tests.host import Host
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def kernel(host: Host) -> Iterator[LinuxKernel]:
+    with closing(LinuxKernel(Paths())) as made:
+        yield made
+
+
+def made_ahead(kernel: LinuxKernel) -> bool:
+    kernel.rest()
+    return len(kernel._spares._ready) > 0
+
+
+def test_the_name_port_is_the_one_that_is_wanted(host: Host, kernel: LinuxKernel) -> None:
+    for number, port in enumerate((20053, 20053, 99, None, None, 20053, None)):
+        wait_until(lambda: made_ahead(kernel), what="a namespace made ahead")
+        path = f"/run/netns/netrt-{number}"
+        todo: list[ops.Op] = [ops.PinNamespace(Pin(path=path))]
+        wanted = NamePort(netns=path, address="127.0.0.11", port=port) if port else None
+        kernel.apply([*todo, ops.PutNamePort(wanted)] if wanted else todo)
+        with host.inside(path) as call:
+            assert call(nameport.seen, path) == wanted, f"{path}: {port}"
