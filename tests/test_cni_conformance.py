@@ -88,6 +88,8 @@ HELD: dict[str, tuple[str, ...]] = {
     "delegated plugins are looked for in CNI_PATH": (
         "cni_del.a_delegated_lease_is_given_back_as_it_was_taken", "cni_refused.a_field_that_is_wrong"),
     "delegated plugins get the same environment and configuration": ("cni_delegated.they_get_what_we_got",),
+    "the standard error output of delegated plugins is that of the caller": (
+        "cni_delegated.what_they_complain_of_is_passed_on",),
     "CHECK, DEL and GC run delegated plugins, whose error is returned": (
         "cni_delegated.errors_of_check_and_del_are_passed_on", "cni_delegated.status_and_gc_reach_delegated_plugins"),
     "a delegated plugin that fails in ADD is asked for DEL": ("cni_delegated.status_and_gc_reach_delegated_plugins",),
@@ -108,11 +110,6 @@ HELD: dict[str, tuple[str, ...]] = {
     "error 11: try again later": ("cni_crash.killed_before_each_operation_of_an_add",),
 }  # fmt: skip
 
-NOT_HELD = {
-    "delegated plugins: their standard error output is that of the caller": "it is in the daemon's log (DESIGN.md, 30)",
-}
-"""What the specification says should be, and why it is not."""
-
 
 def there_are() -> set[str]:
     """`file.test` of all that there is."""
@@ -132,7 +129,3 @@ def test_each_demand_is_held(demand: str) -> None:
     assert HELD[demand]
     for name in HELD[demand]:
         assert name in THERE, name
-
-
-def test_what_is_not_held_is_explained() -> None:
-    assert all(NOT_HELD.values())

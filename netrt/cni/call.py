@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
@@ -88,6 +88,8 @@ class Call:
     arguments: Mapping[str, str]
     environment: Mapping[str, str]
     text: bytes
+    heard: list[bytes] = field(default_factory=list)
+    """What those said on their standard error output: the runtime is to see it."""
 
     def config(self, kind: type[T]) -> T:
         """The configuration as this plugin has it. Raises Refusal."""

@@ -23,23 +23,28 @@ def main() -> None:
     variables = [f"{key}={value}" for key, value in os.environ.items() if key.startswith("CNI_") or key == "PATH"]
     head = "\0".join((sys.argv[1], *variables)).encode(errors="surrogateescape")
     body = head + b"\0\0" + sys.stdin.buffer.read()
-    well, said = _told(paths, body)
-    sys.stdout.buffer.write(said)
-    sys.stdout.flush()
+    well, said, errors = _told(paths, body)
+    for stream, words in ((sys.stderr, errors), (sys.stdout, said)):
+        stream.buffer.write(words)
+        stream.flush()
     sys.exit(0 if well else 1)
 
 
-def _told(paths: Paths, body: bytes) -> tuple[bool, bytes]:
+Told = tuple[bool, bytes, bytes]
+"""Whether it went well, and what is for standard output and for standard error output."""
+
+
+def _told(paths: Paths, body: bytes) -> Told:
     """Whatever happens, the last word is an error that a runtime understands."""
     try:
         return _done(paths, body)
     except Exception as error:
         traceback.print_exc()
         wrong = {"cniVersion": "1.1.0", "code": INTERNAL, "msg": f"internal error: {error!r}"}
-        return False, json.dumps(wrong).encode()
+        return False, json.dumps(wrong).encode(), b""
 
 
-def _done(paths: Paths, body: bytes) -> tuple[bool, bytes]:
+def _done(paths: Paths, body: bytes) -> Told:
     if os.environ.get("CNI_COMMAND") != "VERSION":
         try:
             ensure_daemon(paths)
@@ -49,7 +54,7 @@ def _done(paths: Paths, body: bytes) -> tuple[bool, bytes]:
     return _here(paths, body, None)
 
 
-def _asked(paths: Paths, body: bytes) -> tuple[bool, bytes]:
+def _asked(paths: Paths, body: bytes) -> Told:
     """What the daemon says. Raises Unavailable."""
     try:
         with socket.socket(socket.AF_UNIX) as peer:
@@ -61,10 +66,11 @@ def _asked(paths: Paths, body: bytes) -> tuple[bool, bytes]:
     head, separator, said = answer.partition(b"\r\n\r\n")
     if not separator:
         raise Unavailable("netrtd ended before it answered", hint="see its log", retry=True)
-    return head[9:12] == b"200", said
+    errors = int(head.partition(b"\r\nStderr-Length: ")[2].partition(b"\r\n")[0] or 0)
+    return head[9:12] == b"200", said[errors:], said[:errors]
 
 
-def _here(paths: Paths, body: bytes, why: NetrtError | None) -> tuple[bool, bytes]:
+def _here(paths: Paths, body: bytes, why: NetrtError | None) -> Told:
     """The work done in this process; `why` is what keeps a daemon from doing it."""
     import asyncio
 
@@ -74,11 +80,13 @@ def _here(paths: Paths, body: bytes, why: NetrtError | None) -> tuple[bool, byte
     from netrt.daemon.main import only_one
     from netrt.daemon.wiring import running
 
-    async def work() -> tuple[bool, bytes]:
+    async def work() -> Told:
         if why is None:
-            return await run(None, body)
-        async with running(paths, read_config(paths.configuration)) as api:
-            return await run(api, body)
+            printed = await run(None, body)
+        else:
+            async with running(paths, read_config(paths.configuration)) as api:
+                printed = await run(api, body)
+        return printed.well, printed.output, printed.errors
 
     try:
         if why is None:
@@ -89,4 +97,4 @@ def _here(paths: Paths, body: bytes, why: NetrtError | None) -> tuple[bool, byte
         with only_one(paths):
             return asyncio.run(work())
     except NetrtError as error:
-        return False, json.dumps(error_json(error, version_of(body))).encode()
+        return False, json.dumps(error_json(error, version_of(body))).encode(), b""

@@ -21,6 +21,7 @@ IPAM = """\
 cat >$0.$CNI_COMMAND.stdin
 env >$0.$CNI_COMMAND.environment
 echo $CNI_COMMAND $CNI_CONTAINERID $CNI_IFNAME >>$0.asked
+test -z "$CNI_ARGS" || echo "my-ipam: $CNI_COMMAND" >&2
 if test -e $0.$CNI_COMMAND.fails; then echo '{"code": 123, "msg": "out of order"}'; echo why >&2; exit 1; fi
 test $CNI_COMMAND != ADD || echo '{"cniVersion": "1.0.0", "ips": [{"address": "10.66.0.9/16"}],
   "dns": {"nameservers": ["192.0.2.7"]}}'
@@ -73,6 +74,17 @@ def test_they_get_what_we_got(cni: Cni) -> None:
         "CNI_ARGS": "IgnoreUnknown=1;FOO=bar",
         "CNI_PATH": cni.path,
     }
+
+
+def test_what_they_complain_of_is_passed_on(cni: Cni) -> None:
+    first = cni.execute("ADD", request(), args="IgnoreUnknown=1;FOO=bar")
+    assert first.result["ips"]
+    assert first.errors.endswith("my-ipam: ADD\n"), "by the program that starts the daemon"
+    assert cni.execute("DEL", request(), args="IgnoreUnknown=1;FOO=bar").errors == "my-ipam: DEL\n"
+    failing("ADD")
+    refused = cni.execute("ADD", request(), args="IgnoreUnknown=1;FOO=bar")
+    assert refused.error["msg"].endswith("out of order")
+    assert refused.errors == "my-ipam: ADD\nwhy\nmy-ipam: DEL\n"
 
 
 def test_status_and_gc_reach_delegated_plugins(cni: Cni, netrt: Netrt) -> None:

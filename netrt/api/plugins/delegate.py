@@ -40,6 +40,7 @@ async def handed_on(call: Call, kind: str, verb: Verb, text: bytes) -> bytes:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         raise
+    call.heard.append(errors[:LARGEST_ANSWER])
     if process.returncode:
         raise _refusal(kind, verb, output, errors, process.returncode)
     return output[:LARGEST_ANSWER]

@@ -71,18 +71,30 @@ PLUGINS: dict[str, Plugin] = {
 """By the name that the program was called by, without its prefix."""
 
 
-async def run(api: Api | None, body: bytes) -> tuple[bool, bytes]:
-    """Whether it went well, and what is to be printed. VERSION needs no engine."""
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What is to be printed on standard output and standard error output, and whether it went well."""
+
+    well: bool
+    output: bytes
+    errors: bytes = b""
+
+
+async def run(api: Api | None, body: bytes) -> Printed:
+    """Do what is asked. VERSION needs no engine."""
+    heard: list[bytes] = []
     try:
-        said = await _done(api, read_call(body))
+        call = read_call(body)
+        heard = call.heard
+        said = await _done(api, call)
     except NetrtError as error:
         log.info("refused: %s", error)
-        return False, msgspec.json.encode(error_json(error, version_of(body)))
+        return Printed(False, msgspec.json.encode(error_json(error, version_of(body))), b"".join(heard))
     except Exception as error:
         log.exception("a plugin failed")
         wrong = KernelRefused(f"internal error: {error!r}", hint="see the daemon's log")
-        return False, msgspec.json.encode(error_json(wrong, version_of(body)))
-    return True, b"" if said is None else msgspec.json.encode(said)
+        return Printed(False, msgspec.json.encode(error_json(wrong, version_of(body))), b"".join(heard))
+    return Printed(True, b"" if said is None else msgspec.json.encode(said), b"".join(heard))
 
 
 def version_of(body: bytes) -> str:

@@ -86,9 +86,9 @@ class Desk:
         said = {"CNI_COMMAND": verb, **VARIABLES, **variables}
         lines = [f"{name}={value}".encode(errors="surrogateescape") for name, value in said.items() if value]
         head = b"\0".join([plugin.encode(), *lines])
-        well, printed = self.loop.run_until_complete(run(self.api, head + b"\0\0" + text))
-        answer: Json = json.loads(printed) if printed else {}
-        assert well == ("code" not in answer), answer
+        printed = self.loop.run_until_complete(run(self.api, head + b"\0\0" + text))
+        answer: Json = json.loads(printed.output) if printed.output else {}
+        assert printed.well == ("code" not in answer), answer
         return answer
 
 
