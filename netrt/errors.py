@@ -68,3 +68,8 @@ class Unavailable(NetrtError):
 
 class Residue(NetrtError):
     """Something was left behind."""
+
+
+def one_line(text: str) -> str:
+    """`text` with whatever would break a line, or speak to a terminal, escaped: names that others gave may hold anything."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from logging.handlers import RotatingFileHandler
 
 from netrt import __version__
-from netrt.errors import Conflict, Unavailable
+from netrt.errors import Conflict, Unavailable, one_line
 from netrt.paths import ROOT_VARIABLE
 
 LOG_LIMIT = 10 * 1024 * 1024
@@ -42,8 +42,16 @@ def log_to(path: str | None, level: str) -> None:
     place: logging.Handler = (
         RotatingFileHandler(path, maxBytes=LOG_LIMIT, backupCount=1) if path else logging.StreamHandler(sys.stderr)
     )
-    words = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    logging.basicConfig(level=level.upper(), handlers=[place], format=words)
+    place.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[place])
+
+
+class _OneLine(logging.Formatter):
+    """What a message tells of others' names is text of theirs: it makes no line of its own, nor does it speak to a terminal. A
+    traceback is ours, and has its lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return one_line(super().formatMessage(record))
 
 
 @contextlib.contextmanager

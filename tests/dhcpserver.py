@@ -40,7 +40,7 @@ class Manner:
     gives: list[str]
     server: str = "10.77.0.1"
     mask: str = "255.255.255.0"
-    says: list[tuple[str, Any]] = field(default_factory=lambda: [("lease_time", 600)])
+    says: list[tuple[Any, ...]] = field(default_factory=lambda: [("lease_time", 600)])
     refuses: bool = False
     deaf: str = ""
 

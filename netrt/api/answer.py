@@ -68,7 +68,7 @@ class Api:
     paths: Paths
     adopt: Callable[[str], Sandbox]
     glance: Glance
-    look_inside: Callable[[str, Sequence[Probe]], Inside]
+    look_inside: Callable[[str, int, Sequence[Probe]], Inside]
     publish_address: str = ""
     resolving: Callable[[], Resolving] = Resolving
     counts: Counts = field(default_factory=Counts)

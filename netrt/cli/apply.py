@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import click
 
 import netrt
-from netrt.cli.report import one_line, report
+from netrt.cli.report import report
 from netrt.cli.session import Session
 from netrt.declare.export import exported, left_out
 from netrt.declare.plan import Plan, plan
 from netrt.declare.present import present
 from netrt.declare.wish import Present
-from netrt.errors import NotFound
+from netrt.errors import NotFound, one_line
 
 
 @click.command()

@@ -59,7 +59,7 @@ class Ears:
     def _add(self, place: dict[str, Any], lines: Sequence[tuple[int, int, int, int]]) -> None:
         try:
             made = _in_namespace(
-                place["Netns"], lambda: _opened(place["Link"], lines, promiscuous=place["Promiscuous"])
+                place["Netns"], place["Inode"], lambda: _opened(place["Link"], lines, promiscuous=place["Promiscuous"])
             )
         except PermissionError as error:
             raise Unavailable("packets are heard by root only (CAP_NET_RAW, CAP_SYS_ADMIN)", hint="use sudo") from error
@@ -142,13 +142,13 @@ def _attach(to: socket.socket, lines: Sequence[tuple[int, int, int, int]]) -> No
     to.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(lines), ctypes.addressof(program)))
 
 
-def _in_namespace(path: str, make: Callable[[], socket.socket]) -> socket.socket:
+def _in_namespace(path: str, inode: int, make: Callable[[], socket.socket]) -> socket.socket:
     """What is made by a thread that is in the namespace at `path`, or here for an empty one."""
     if not path:
         return make()
     made: list[socket.socket] = []
     errors: list[BaseException] = []
-    namespace = open_network_namespace(path)
+    namespace = open_network_namespace(path, inode)
 
     def visit() -> None:
         try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 import time
-from pathlib import Path
 
 import scapy.layers.dhcp
 import scapy.layers.dhcp6
@@ -17,6 +19,7 @@ from scapy.utils import PcapNgWriter
 
 from netrt.cli.ears import Heard
 from netrt.errors import Invalid, Unavailable
+from netrt.kernel.path import open_path
 
 _ETHERNET = 1  # DLT_EN10MB, LINKTYPE_ETHERNET
 _INBOUND, _OUTBOUND = 1, 2
@@ -37,7 +40,7 @@ def compiled(text: str) -> list[tuple[int, int, int, int]]:
         reason = str(error).rpartition(" (")[2].rstrip(")") or "it cannot be understood"
         raise Invalid(f"filter {text[:80]!r}: {reason}", hint="see pcap-filter(7)") from None
     lines = (program.bf_insns[number] for number in range(program.bf_len))
-    return [(line.code, line.jt, line.jf, line.k) for line in lines]
+    return [(line.code, line.jt, line.jf, line.k & 0xFFFFFFFF) for line in lines]  # scapy has k with a sign
 
 
 def summary(packet: Heard) -> str:
@@ -80,9 +83,13 @@ class File:
 
     def __init__(self, path: str) -> None:
         try:
-            self._writer = _Named("/dev/stdout" if path == "-" else path)
+            made = os.dup(1) if path == "-" else created(os.path.abspath(path))
+            try:
+                self._writer = _Named(f"/proc/self/fd/{made}")
+            finally:
+                os.close(made)
         except OSError as error:
-            raise Unavailable(f"{Path(path)} cannot be written: {error.strerror}") from error
+            raise Unavailable(f"{path} cannot be written: {error.strerror}") from error
         self._writer.write_header(None)
         self._writer.flush()
 
@@ -94,3 +101,29 @@ class File:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def created(path: str) -> int:
+    """An open file to write packets to at an absolute path. A new one is for its owner only. Raises OSError; ELOOP where somebody
+    else made a link that is in the way, or a file has another name: root must not be led to write into what is not meant."""
+    try:
+        there = open_path(path)
+    except FileNotFoundError:
+        return _new(path)
+    try:
+        found = os.fstat(there)
+        if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+            raise OSError(errno.ELOOP, "it has another name, and so may be another file than is meant")
+        return os.open(f"/proc/self/fd/{there}", os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
+    finally:
+        os.close(there)
+
+
+def _new(path: str) -> int:
+    directory, name = os.path.split(path)
+    within = open_path(directory)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(name, flags, 0o600, dir_fd=within)
+    finally:
+        os.close(within)

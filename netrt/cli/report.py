@@ -6,12 +6,7 @@ from collections.abc import Callable, Iterable
 
 import click
 
-from netrt.errors import NetrtError, NotFound
-
-
-def one_line(text: str) -> str:
-    """`text` with whatever would break or restyle a terminal's line escaped."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+from netrt.errors import NetrtError, NotFound, one_line
 
 
 def report(message: str) -> None:

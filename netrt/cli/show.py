@@ -14,6 +14,8 @@ from typing import Any
 
 import click
 
+from netrt.errors import one_line
+
 Row = Mapping[str, str]
 
 NETWORK_COLUMNS = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCOPE"}
@@ -33,15 +35,16 @@ SHORT_COMMAND = 20
 
 
 def listing(rows: Sequence[Row], columns: Mapping[str, str], form: str, quiet: bool) -> None:
-    """Print rows as `ls` does: ids only, a JSON object a line, or a table."""
+    """Print rows as `ls` does: ids only, a JSON object a line, or a table. What others named (links inside a container) is not to
+    speak to the terminal."""
     if quiet:
         lines = [row["ID"] for row in rows]
     elif form == "json":
         lines = [json.dumps(row) for row in rows]
     elif sys.stdout.isatty():
-        return _draw(rows, columns)
+        return _draw([{key: one_line(row[key]) for key in columns} for row in rows], columns)
     else:
-        lines = _plain([list(columns.values()), *([row[key] for key in columns] for row in rows)])
+        lines = _plain([list(columns.values()), *([one_line(row[key]) for key in columns] for row in rows)])
     for line in lines:
         click.echo(line)
     return None

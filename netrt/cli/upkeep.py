@@ -12,6 +12,7 @@ import click
 
 from netrt.cli import options
 from netrt.cli.session import Session
+from netrt.errors import one_line
 
 FOUND = 3
 
@@ -71,4 +72,5 @@ def doctor(session: Session, form: str) -> int:
 def told(finding: Mapping[str, Any]) -> str:
     """A finding in words."""
     networks = f" (networks: {', '.join(finding['Networks'])})" if finding["Networks"] else ""
-    return f"{finding['Level']}: {finding['Check']}: {finding['Text']}{networks}\n    remedy: {finding['Remedy']}"
+    said = one_line(f"{finding['Level']}: {finding['Check']}: {finding['Text']}{networks}")
+    return f"{said}\n    remedy: {one_line(finding['Remedy'])}"

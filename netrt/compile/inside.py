@@ -8,7 +8,8 @@ from dataclasses import replace
 from netrt.compile.facing import gateway_attachment
 from netrt.compile.tuning import compile_tuning
 from netrt.dataplane.objects import ON_LINK, UNIVERSE, Address, Object, Route, Rule, Sysctl
-from netrt.model.address import alone, family
+from netrt.ipam.pools import overlaps
+from netrt.model.address import alone, family, prefix_of
 from netrt.model.container import Attachment
 from netrt.model.network import Mode, Network
 from netrt.model.plugged import Tuning, Way
@@ -16,6 +17,9 @@ from netrt.model.state import State
 
 FIRST_TABLE = 7800
 """The routing tables of attachments begin here, each with its `order`."""
+
+WIDE = 8
+"""A route with a shorter prefix than that of any block that IANA gave away is part of a way to everywhere."""
 
 NEAR, OWN_WAY = 7800, 7801
 """Priorities of rules: first whatever has a route that is no default, then what is said from an address of one attachment."""
@@ -29,7 +33,7 @@ def compile_inside(
     yield from compile_tuning(netns, attachment.ifname, attachment.tuning or Tuning())
     for interface in attachment.addresses:
         yield Address(netns=netns, link=attachment.ifname, address=interface)
-    for way in attachment.dhcp.routes if attachment.dhcp and not network.internal else ():
+    for way in leased_ways(state, network, attachment):
         yield _chosen(way, attachment, netns)
     if attachment.routes is None:
         yield from _beside(network, attachment, netns)
@@ -61,6 +65,20 @@ def _beside(network: Network, attachment: Attachment, netns: str) -> Iterator[Ro
         for subnet in others:
             if subnet != network.subnet_of(address):
                 yield Route(netns=netns, dst=subnet.cidr, via="", link=attachment.ifname)
+
+
+def leased_ways(state: State, network: Network, attachment: Attachment) -> Iterator[Way]:
+    """The routes that a LAN's DHCP server gave, as far as they are its business: none that leads away what is for another network
+    of the container, nor, where another one is its way out, half of the world (CVE-2024-3661)."""
+    if attachment.dhcp is None or network.internal:
+        return
+    mine = state.attachments_of(attachment.container_id)
+    others = [subnet.cidr for a in mine if a != attachment for subnet in state.networks[a.network_id].subnets]
+    out = gateway_attachment(state, attachment.container_id, 4) in (None, attachment)
+    for way in attachment.dhcp.routes:
+        stolen = any(overlaps(way.dst, cidr) and prefix_of(way.dst) >= prefix_of(cidr) for cidr in others)
+        if not stolen and (out or prefix_of(way.dst) >= WIDE):
+            yield way
 
 
 def _chosen(way: Way, attachment: Attachment, netns: str) -> Route:

@@ -14,10 +14,11 @@ from netrt.model.state import State
 
 
 class Ear(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-    """A link in a namespace (the path, empty: the host), the name by which a capture calls it, and whether what is not for the
-    link itself is heard there only when it is asked for (`promiscuous`)."""
+    """A link in a namespace (the path, empty: the host; `inode` is the number of one that we did not make), the name by which a
+    capture calls it, and whether what is not for the link itself is heard there only when it is asked for (`promiscuous`)."""
 
     netns: str
+    inode: int = 0
     link: str
     name: str
     promiscuous: bool = False
@@ -33,7 +34,8 @@ def ears(state: State, *, container: Container | None = None, network: Network |
 def _of_container(state: State, container: Container) -> Iterator[Ear]:
     for attachment in state.attachments_of(container.shares or container.id):
         if container.sandbox.path != HOST_SANDBOX:
-            yield Ear(netns=container.sandbox.path, link=attachment.ifname, name=attachment.ifname)
+            place = container.sandbox
+            yield Ear(netns=place.path, inode=place.inode, link=attachment.ifname, name=attachment.ifname)
 
 
 def _of_network(state: State, network: Network) -> Iterator[Ear]:
@@ -43,4 +45,5 @@ def _of_network(state: State, network: Network) -> Iterator[Ear]:
         return
     for key in sorted(state.of_network.get(network.id, ())):
         owner, ifname = state.containers[key[0]], state.attachments[key].ifname
-        yield Ear(netns=owner.sandbox.path, link=ifname, name=f"{owner.name}/{ifname}")
+        place = owner.sandbox
+        yield Ear(netns=place.path, inode=place.inode, link=ifname, name=f"{owner.name}/{ifname}")

@@ -24,7 +24,7 @@ def start(program: str, module: str, paths: Paths, log: str, within: float = REA
     if paths != Paths():
         words += ["--root", os.path.dirname(paths.run)]
     try:
-        with open(log, "ab") as file:
+        with open(log, "ab", opener=_for_us) as file:
             pid = spawned(module, words, say, file.fileno())
     except OSError as error:
         raise Unavailable(f"{program} cannot be started: {error.filename}: {error.strerror}") from error
@@ -52,6 +52,11 @@ def spawned(module: str, words: Sequence[str], kept: int, log: int) -> int:
     )
     child.returncode = 0  # whoever waits for its end does so by its number
     return child.pid
+
+
+def _for_us(path: str, flags: int) -> int:
+    """Written by nobody else, whatever whoever starts the daemon lets others do (umask)."""
+    return os.open(path, flags, 0o644)
 
 
 def _last_words(program: str, descriptor: int, within: float) -> str:

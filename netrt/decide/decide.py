@@ -66,7 +66,7 @@ def decide(state: State, command: Command, facts: HostFacts, now: int, pools: Po
         case NoteHealth():
             return note_health(state, command, now)
         case NoteLease():
-            return note_lease(state, command)
+            return note_lease(state, command, facts)
         case Rename():
             return rename(state, command, now)
         case Publish():

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from netrt.dataplane.facts import HostFacts
 from netrt.decide.events import attachment_event
 from netrt.decide.guests import find_bridge
-from netrt.decide.leases import check_wish, learned
+from netrt.decide.leases import check_place, check_wish, learned
 from netrt.decide.lookup import find_container, find_network
 from netrt.decide.networks import network_name, with_default_network
 from netrt.decide.parents import check_room, find_parent
@@ -65,6 +65,7 @@ def attach(
         check_wish(network, endpoint)
         leased = (lease.address,) if lease else ("",)
     if lease:
+        check_place(state, container.id, network, lease, facts)
         state = learned(state, network, lease)
         network = state.networks[network.id]
     address4, address6, *more = leased_as(leased) if leased else _addresses(state, network, container, endpoint)

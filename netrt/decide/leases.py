@@ -1,7 +1,8 @@
 """Networks whose addresses a DHCP server of the LAN gives: what it said becomes part of the State.
 
 Rule 1: such a network has the subnets that its leases are in, and no others. Rule 2: a lease whose address somebody else has here
-is refused: the server is wrong, or there are two. Rule 3: an attachment may be without an address; then it waits for one."""
+is refused: the server is wrong, or there are two. Rule 3: an attachment may be without an address; then it waits for one.
+Rule 4: a LAN's server has no say about other networks, nor about the host: a lease in the midst of theirs is refused."""
 
 from __future__ import annotations
 
@@ -12,15 +13,17 @@ from ipaddress import ip_interface
 
 from msgspec.structs import replace
 
+from netrt.dataplane.facts import HostFacts, Parent
 from netrt.decide.lookup import find_network
 from netrt.errors import Conflict, InUse, Invalid, NetrtError
+from netrt.ipam.pools import is_default, overlaps
 from netrt.model.address import host_of, parse_ip
 from netrt.model.command import Attach, Command, Connect, CreateContainer, Endpoint, NoteLease
 from netrt.model.container import Attachment
 from netrt.model.decision import Decision, Touched
 from netrt.model.difference import difference
 from netrt.model.lease import DhcpLease
-from netrt.model.network import Mode, Network, Subnet
+from netrt.model.network import PARENTED, Mode, Network, Subnet, parent_options
 from netrt.model.state import AttachmentKey, State
 
 
@@ -117,6 +120,25 @@ def _of(state: State, ref: str, leases: Mapping[str, DhcpLease]) -> DhcpLease | 
     return leases.get(network.id) if network else None
 
 
+def check_place(state: State, container_id: str, network: Network, lease: DhcpLease, facts: HostFacts) -> None:
+    """Raises InUse, Conflict where a lease would lead a container, or the host, to a LAN with what is for somebody else."""
+    said = f"the DHCP server gave {lease.address} on network {network.name}"
+    options, cidr = parent_options(network), str(ip_interface(lease.address).network)
+    on = {attachment.network_id for attachment in state.attachments_of(container_id)}
+    for other in state.networks.values():
+        beside = other.id in on and parent_options(other).parent != options.parent if other.mode in PARENTED else True
+        for subnet in other.subnets if beside else ():
+            if overlaps(cidr, subnet.cidr):
+                raise InUse(f"{said}, which overlaps network {other.name} ({subnet.cidr})")
+    if host_of(lease.address) in facts.addresses:
+        raise Conflict(f"{said}, which is an address of this host")
+    parent = facts.parents.get(options.parent, Parent())
+    own = {str(ip_interface(address).network) for address in parent.addresses}
+    for route in facts.routes if options.host_access else ():
+        if route not in own and overlaps(cidr, route) and not is_default(route):
+            raise Conflict(f"{said}, which overlaps {route}, where this host has a route to")
+
+
 def learned(state: State, network: Network, lease: DhcpLease, besides: AttachmentKey | None = None) -> State:
     """With the subnet of a lease, and without those in which nobody has an address but who had this one before (`besides`).
     Raises InUse where somebody else has the address."""
@@ -132,8 +154,8 @@ def learned(state: State, network: Network, lease: DhcpLease, besides: Attachmen
     return state if subnets == network.subnets else state.with_network(replace(network, subnets=subnets))
 
 
-def note_lease(state: State, command: NoteLease) -> Decision:
-    """Raises InUse."""
+def note_lease(state: State, command: NoteLease, facts: HostFacts) -> Decision:
+    """Raises InUse, Conflict."""
     key = command.container, command.ifname
     before = state.attachments.get(key)
     if before is None or not state.networks[before.network_id].dhcp:
@@ -143,6 +165,8 @@ def note_lease(state: State, command: NoteLease) -> Decision:
     if lease is None:
         after = bare
     else:
+        if lease.address != before.address4:
+            check_place(bare, command.container, network, lease, facts)
         after = learned(bare, network, lease, key).with_attachment(replace(before, address4=lease.address, dhcp=lease))
     moved = _lasting(before.dhcp) != _lasting(lease)
     touched = Touched(containers=frozenset({command.container}) if moved else frozenset())

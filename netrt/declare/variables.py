@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from netrt.declare.tree import Tree
 from netrt.errors import Invalid
 
+LARGEST = 4 << 20
+"""Characters that all texts of a document may have together, once variables are put in."""
+
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _USE = re.compile(
     rf"\$(?:(?P<dollar>\$)|(?P<plain>{_NAME})|\{{(?P<name>{_NAME})(?:(?P<how>:?[-?+])(?P<other>[^{{}}]*))?\}}|(?P<wrong>))"
@@ -15,10 +18,20 @@ _USE = re.compile(
 _LINE = re.compile(rf"\s*(?:export\s+)?(?P<name>{_NAME})\s*=\s*(?P<value>.*?)\s*\Z")
 
 
-def interpolated(text: str, variables: Mapping[str, str]) -> str:
-    """Raises Invalid where a variable is needed and not set, or a dollar sign leads nowhere."""
+def interpolated(text: str, variables: Mapping[str, str], room: int = LARGEST) -> str:
+    """Raises Invalid where a variable is needed and not set, a dollar sign leads nowhere, or the result has more characters than
+    there is room for."""
+    left = room
 
     def one(use: re.Match[str]) -> str:
+        nonlocal left
+        value = meant(use)
+        left -= len(value)
+        if left < 0:
+            raise Invalid(f"too long with its variables: {text[:60]!r}", hint=f"at most {LARGEST} characters in all")
+        return value
+
+    def meant(use: re.Match[str]) -> str:
         if use["dollar"]:
             return "$"
         if use["wrong"] is not None:
@@ -40,14 +53,21 @@ def interpolated(text: str, variables: Mapping[str, str]) -> str:
 
 def filled(tree: Tree, variables: Mapping[str, str]) -> Tree:
     """The same tree with variables put in, but not in names. Raises Invalid."""
-    value = tree.value
-    if isinstance(value, str):
-        value = tree.read(lambda text: interpolated(text, variables))
-    elif isinstance(value, tuple):
-        value = tuple(filled(each, variables) for each in value)
-    elif value is not None:
-        value = {name: filled(each, variables) for name, each in value.items()}
-    return Tree(value=value, file=tree.file, line=tree.line, field=tree.field)
+    room = LARGEST
+
+    def fill(tree: Tree) -> Tree:
+        nonlocal room
+        value = tree.value
+        if isinstance(value, str):
+            value = tree.read(lambda text: interpolated(text, variables, room))
+            room -= len(value)
+        elif isinstance(value, tuple):
+            value = tuple(fill(each) for each in value)
+        elif value is not None:
+            value = {name: fill(each) for name, each in value.items()}
+        return Tree(value=value, file=tree.file, line=tree.line, field=tree.field)
+
+    return fill(tree)
 
 
 def read_variables(text: str) -> dict[str, str]:

@@ -52,10 +52,20 @@ def planned(kernel: Kernel, change: Change) -> tuple[Op, ...]:
         had, wanted = change.compiled()
     with span("observe"):
         seen = kernel.observe(Scope.around([*had, *wanted]))
+        astray = _astray(kernel, change)
+        seen, wanted = apart(seen, wanted, astray)
+        had = apart(seen, had, astray)[1]
     if _other_skeleton(seen, wanted):
         return _whole_plan(kernel, change.after, change.facts)
     with span("plan"):
         return (*_concerned(plan(seen, wanted), had, wanted), *forgotten(had, wanted))
+
+
+def _astray(kernel: Kernel, change: Change) -> frozenset[str]:
+    """Sandboxes of others that a change is about and whose path leads elsewhere by now: to somebody who is not to be harmed."""
+    before, after = change.before.containers, change.after.containers
+    about = (after.get(container) or before.get(container) for container in change.touched.containers)
+    return hidden(kernel, [container for container in about if container])
 
 
 def _concerned(todo: tuple[Op, ...], had: HostState, wanted: HostState) -> tuple[Op, ...]:
@@ -139,7 +149,7 @@ def _whole_plan(kernel: Kernel, state: State, facts: HostFacts, places: frozense
         wanted = compile_host(state, facts)
     with span("observe everything"):
         seen = kernel.observe(Scope.around(wanted, everything=True, places=places | places_of(state)))
-        seen, wanted = apart(seen, wanted, hidden(kernel, state))
+        seen, wanted = apart(seen, wanted, hidden(kernel, state.containers.values()))
     with span("plan"):
         ops = plan(seen, wanted)
         return (*ops, *forgotten(seen, wanted)) if ops else ()

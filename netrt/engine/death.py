@@ -6,7 +6,7 @@ them their other ends, which are ours."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from netrt.dataplane.objects import HOST, Link
 from netrt.dataplane.scope import Scope
@@ -15,11 +15,10 @@ from netrt.model.container import Container
 from netrt.model.state import State
 
 
-def hidden(kernel: Kernel, state: State) -> frozenset[str]:
-    """The paths of adopted sandboxes that lead nowhere, or elsewhere: who lives there cannot be reached, nor is to be harmed."""
-    adopted = {
-        c.sandbox.path: c.sandbox.inode for c in state.containers.values() if not c.sandbox.owned and c.sandbox.path
-    }
+def hidden(kernel: Kernel, containers: Iterable[Container]) -> frozenset[str]:
+    """The paths of adopted sandboxes of these that lead nowhere, or elsewhere: who lives there cannot be reached, nor is to be
+    harmed."""
+    adopted = {c.sandbox.path: c.sandbox.inode for c in containers if not c.sandbox.owned and c.sandbox.path}
     there = kernel.alive(list(adopted)) if adopted else {}
     return frozenset(path for path, inode in adopted.items() if there.get(path) != inode)
 

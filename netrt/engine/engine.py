@@ -19,9 +19,10 @@ from msgspec.structs import replace
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.ops import DelLink, Op, UnpinNamespace
 from netrt.decide.decide import decide
+from netrt.decide.lookup import find_container
 from netrt.engine.alarms import Alarms
 from netrt.engine.converge import Change, converge, converge_whole, places_of, planned
-from netrt.engine.death import dead
+from netrt.engine.death import dead, hidden
 from netrt.engine.garbage import Garbage, garbage, stale
 from netrt.engine.heal import Healed, Piece, concerned, following, heal, heal_all
 from netrt.engine.needed import needed
@@ -33,11 +34,13 @@ from netrt.model.command import (
     Attach,
     Collect,
     Command,
+    Connect,
     Detach,
     NoteLease,
     NoteProcess,
     Reclaim,
 )
+from netrt.model.container import Container
 from netrt.model.decision import Decision
 from netrt.model.network import standing_on
 from netrt.model.port import PROTOCOLS
@@ -266,6 +269,8 @@ class Engine:
             self._reclaim()
         elif isinstance(command, Detach) and self._lost(command.container):
             command = Reclaim(containers=frozenset({command.container}))
+        elif isinstance(command, Connect):
+            self._check_there(find_container(self._state, command.container))
         decision, facts = self._decided(command, dry_run=dry_run)
         if dry_run:
             change = Change(before=self._state, after=decision.state, touched=decision.touched, facts=facts)
@@ -296,6 +301,14 @@ class Engine:
             return False
         path = container.sandbox.path
         return self._kernel.alive([path]).get(path) != container.sandbox.inode
+
+    def _check_there(self, container: Container) -> None:
+        """Raises Conflict where nothing can be put into a container: who is at its path now is somebody else."""
+        if hidden(self._kernel, [container]):
+            raise Conflict(
+                f"container {container.name} is not at {container.sandbox.path} any more",
+                hint="netrt gc tells who is gone",
+            )
 
     def _decide(self, command: Command, facts: HostFacts) -> Decision:
         with span("decide"):

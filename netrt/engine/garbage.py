@@ -44,7 +44,7 @@ def unlike(kernel: Kernel, state: State) -> Unlike:
     """Compare everything. Raises KernelRefused."""
     wanted = compile_host(state, kernel.facts(fresh=True, parents=standing_on(state.networks.values())))
     seen = kernel.observe(Scope.around(wanted, everything=True, places=places_of(state)))
-    seen, wanted = apart(seen, wanted, hidden(kernel, state))
+    seen, wanted = apart(seen, wanted, hidden(kernel, state.containers.values()))
     try:
         stray = strayed(seen, wanted)
     except Conflict as error:  # something of others stands in the way: nothing can be planned

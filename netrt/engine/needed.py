@@ -1,7 +1,7 @@
 """What must be known of the host for a command: reading it all takes longer than most commands do.
 
-Facts are read anew only where a subnet is chosen or checked by them; listeners only where a port is published; parents where
-something is to stand on them."""
+Facts are read anew only where a subnet or a lease is chosen or checked by them; listeners only where a port is published; parents
+where something is to stand on them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from netrt.model.command import (
     Connect,
     CreateContainer,
     CreateNetwork,
+    NoteLease,
     NoteProcess,
     Publish,
     UpdateNetwork,
@@ -48,17 +49,24 @@ def needed(state: State, command: Command) -> Needs:
             return Needs(fresh=bool(command.grow or command.add or command.ipv6), parents=_parents(state, ref))
         case CreateContainer(endpoints=wished):
             refs = command.network_mode, *(endpoint.network for endpoint in wished)
+            leased = any(endpoint.dhcp for endpoint in wished)
             return Needs(
-                fresh=_lacks_default(state, *refs), listeners=_protocols(command.ports), parents=_parents(state, *refs)
+                fresh=leased or _lacks_default(state, *refs),
+                listeners=_protocols(command.ports),
+                parents=_parents(state, *refs),
             )
         case Connect(endpoint=wish):
-            return Needs(fresh=_lacks_default(state, wish.network), parents=_parents(state, wish.network))
+            fresh = wish.dhcp is not None or _lacks_default(state, wish.network)
+            return Needs(fresh=fresh, parents=_parents(state, wish.network))
+        case NoteLease():
+            return Needs(fresh=_moves(state, command))
         case NoteProcess(state=noted):
             return Needs(listeners=frozenset(PROTOCOLS if noted.starting else ()))
         case Attach(definition=definition):
             defined = parents_named(definition.mode, definition.options) if definition else _NONE
             return Needs(
-                fresh=definition is not None and definition.name not in state.network_names,
+                fresh=command.endpoint.dhcp is not None
+                or (definition is not None and definition.name not in state.network_names),
                 listeners=_protocols(command.ports),
                 parents=defined | _parents(state, command.endpoint.network, *([definition.name] if definition else [])),
             )
@@ -79,6 +87,12 @@ def _parents(state: State, *refs: str) -> frozenset[str]:
             network = held or find_network(state, ref)
             found |= parents_named(network.mode, network.options)
     return frozenset(found)
+
+
+def _moves(state: State, command: NoteLease) -> bool:
+    """Whether an attachment has another address by this lease."""
+    held = state.attachments.get((command.container, command.ifname))
+    return held is not None and command.lease is not None and command.lease.address != held.address4
 
 
 def _lacks_default(state: State, *networks: str) -> bool:

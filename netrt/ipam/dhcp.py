@@ -22,6 +22,8 @@ LEAST_PAUSE = 60 * SECOND
 """The least time between two questions for the same lease."""
 PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds after which a question that nobody answers is asked again. RFC 2131 begins with four; but somebody waits."""
+LARGEST_LAN = 8
+"""The shortest prefix of a LAN's subnet, that of 10.0.0.0/8; half of the world is no LAN."""
 SMALLEST_MTU = 576
 """What every IPv4 host takes (RFC 791): a smaller one is a mistake."""
 _EVERYWHERE = "0.0.0.0/0"
@@ -176,7 +178,7 @@ def usable(offer: Reply) -> str:
         block = ip_network(f"{offer.address}/{offer.netmask}", strict=False)
     except ValueError:
         return f"has the netmask {offer.netmask}"
-    if not 1 <= block.prefixlen <= 30:
+    if not LARGEST_LAN <= block.prefixlen <= 30:
         return f"has the netmask {offer.netmask}"
     if address.is_multicast or address.is_loopback or address.is_unspecified or address.is_link_local:
         return f"has the address {offer.address}"
@@ -203,12 +205,18 @@ def leased(client: str, given: Reply, asked_at: int) -> DhcpLease:
         server_mac=given.server_mac,
         router=next(filter(near, routers), ""),
         routes=tuple(way for way in ways if way.dst != _EVERYWHERE and (not way.via or near(way.via))),
-        dns=tuple(dict.fromkeys(server for server in given.dns if not ip_address(server).is_unspecified)),
+        dns=tuple(dict.fromkeys(filter(_resolver, given.dns))),
         mtu=given.mtu if given.mtu >= SMALLEST_MTU else 0,
         renew=asked_at + renew * SECOND if lasts else 0,
         rebind=asked_at + rebind * SECOND if lasts else 0,
         expires=asked_at + lasts * SECOND if lasts else 0,
     )
+
+
+def _resolver(address: str) -> bool:
+    """Whether a LAN's server can mean this: a loopback address would be the container's own."""
+    said = ip_address(address)
+    return not (said.is_unspecified or said.is_loopback or said.is_multicast)
 
 
 def _times(lasts: int, rebind: int | None, renew: int | None) -> tuple[int, int, int]:

@@ -4,6 +4,7 @@ Read by a thread that goes there and ends; the engine and its sockets have no pa
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Mapping, Sequence
 from socket import AF_INET, AF_INET6
@@ -31,10 +32,15 @@ _LOCAL = 255  # RT_TABLE_LOCAL
 _COUNTS = struct.Struct("=8Q")  # struct rtnl_link_stats64, its beginning
 
 
-def look_inside(path: str, probes: Sequence[Probe]) -> Inside:
-    """What is in the sandbox at this path, and what came of the probes. Raises Invalid where there is none, KernelRefused."""
+def look_inside(path: str, inode: int, probes: Sequence[Probe]) -> Inside:
+    """What is in the sandbox at this path, and what came of the probes; `inode` is the number of one that we did not make, or 0.
+    Raises Invalid where it is not there, KernelRefused."""
     try:
         with opened(path) as netns:
+            if inode not in (0, os.fstat(netns).st_ino):
+                raise Invalid(
+                    f"{path} leads to another network namespace than before", hint="netrt gc tells who is gone"
+                )
             tries = try_all(netns, probes)
             seen = run_inside(netns, _seen)
     except Invalid:

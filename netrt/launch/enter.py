@@ -23,8 +23,9 @@ _NSFS = 0x6E736673
 _NS_GET_NSTYPE = 0xB703
 
 
-def open_network_namespace(path: str) -> int:
-    """A descriptor of the network namespace at `path`. Raises Unavailable when there is none, or something else."""
+def open_network_namespace(path: str, inode: int = 0) -> int:
+    """A descriptor of the network namespace at `path`. Raises Unavailable when there is none, or something else: another one than
+    that with this inode number, where it is told (one that we did not make)."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
@@ -32,6 +33,9 @@ def open_network_namespace(path: str) -> int:
     if filesystem_type(descriptor) != _NSFS or fcntl.ioctl(descriptor, _NS_GET_NSTYPE) != CLONE_NEWNET:
         os.close(descriptor)
         raise Unavailable(f"{path} is not a network namespace")
+    if inode not in (0, os.fstat(descriptor).st_ino):
+        os.close(descriptor)
+        raise Unavailable(f"{path} leads to another network namespace than before", hint="netrt gc tells who is gone")
     return descriptor
 
 

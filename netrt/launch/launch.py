@@ -13,15 +13,17 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Launch:
-    """`netns` is the path of the sandbox, empty for the host's own; `directory` holds the container's resolv.conf, hosts and
-    hostname; `pid` is its process 1 as the host sees it and 0 when none runs, `start_ticks` when that began (field 22 of
-    /proc/PID/stat); `socket` is the daemon's, unless told the one in the run directory that `directory` lies in."""
+    """`netns` is the path of the sandbox, empty for the host's own, and `inode` the number of one that we did not make, or 0;
+    `directory` holds the container's resolv.conf, hosts and hostname; `pid` is its process 1 as the host sees it and 0 when none
+    runs, `start_ticks` when that began (field 22 of /proc/PID/stat); `socket` is the daemon's, unless told the one in the run
+    directory that `directory` lies in."""
 
     def __init__(self, value: Mapping[str, object]) -> None:
         """From the decoded JSON. Raises Invalid for a value of the wrong kind."""
         self.id = _text(value, "Id")
         self.name = _text(value, "Name")
         self.netns = _text(value, "Netns")
+        self.inode = _number(value, "Inode")
         self.hostname = _text(value, "Hostname")
         self.directory = _text(value, "Directory")
         self.command = _texts(value, "Command")

@@ -48,7 +48,7 @@ def start_more(
 
 def _isolated(launch: Launch, program: Program, mask: int, streams: Streams, *, process_one: bool) -> Child:
     _need_root()
-    netns = open_network_namespace(launch.netns) if launch.netns else None
+    netns = open_network_namespace(launch.netns, launch.inode) if launch.netns else None
 
     def prepare() -> None:
         isolate(launch, netns, process_one=process_one, network_admin=bool(mask & _NET_ADMIN))

@@ -1,7 +1,8 @@
 """One test for each way in which others' container networks were broken, as far as netrt has what it is about. The numbers S1 to
 S25 are those of our list of advisories; what other files prove in depth is proven here once, by name.
 
-Not here, because not there yet: S8 (overlay), S14 (policies), S21 (mesh). S15 is in the test of capabilities."""
+Not here, because not there yet: S8 (overlay), S14 (policies), S21 (mesh). S15 is in the test of capabilities; the same holes at
+other doors (DHCP, the OCI hook, files that are applied, captures) are in `test_cve_dhcp` and `test_cve_doors`."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ from netrt.paths import Paths
 from tests.cni import Cni
 from tests.command import PROGRAM, Netrt
 from tests.e2e.conftest import HOST4, OUTSIDE4, OUTSIDE6, Site
+from tests.e2e.test_capture import begun
 from tests.host import Host
 from tests.traffic import BRIEF, Place, seen
 
@@ -76,8 +78,17 @@ def route_loopback_here(host: Host, place: Place, via: str) -> None:
     host.run("ip", "-n", name, "route", "add", "127.0.0.0/8", "via", via)
 
 
+def test_cve_moby_41872_loopback_ports_are_not_there_for_neighbours(site: Site) -> None:
+    """S3, also moby#45610: a neighbour who routes 127.0.0.1 to us, and a container that does."""
+    shy = site.netrt.box("shy", "--network", "lan", "-p", "127.0.0.1:8085:80")
+    for place, via in ((site.outside, HOST4), (site.peer, site.gateways[0])):
+        route_loopback_here(site.netrt.host, place, via)
+        assert not seen(place, "127.0.0.1", 8085, shy.tcp(80), BRIEF)
+    assert not seen(site.outside, HOST4, 8085, shy.tcp(80), BRIEF)
+
+
 def test_cve_2025_54388_loopback_ports_stay_closed_while_the_firewall_is_reloaded(site: Site) -> None:
-    """S1, and S3 (moby#41872, moby#45610): a neighbour who routes 127.0.0.1 to us."""
+    """S1: S3's neighbour, meanwhile."""
     shy = site.netrt.box("shy", "--network", "lan", "-p", "127.0.0.1:8085:80/udp")
     route_loopback_here(site.netrt.host, site.outside, HOST4)
     server = shy.udp(80)
@@ -220,6 +231,19 @@ def test_cve_2025_9074_the_daemon_listens_at_no_address(site: Site) -> None:
     assert not inside["tcp6"] | inside["udp6"] | inside["raw"] | inside["raw6"]
 
 
+def test_cve_2021_4024_control_is_for_nobody_beside_the_host(site: Site) -> None:
+    """S20: what listens on the host for a process, published ports and a capture: unix sockets, and nothing else."""
+    site.netrt("run", "-d", "--name", "job", "--network", "lan", "-p", "8090:90", "--", "sleep", "600")
+    child = begun(site.netrt.host, "web")
+    for place, address in ((site.web, site.gateways[0]), (site.outside, HOST4)):
+        for port in (2375, 2376, 7080, 9090):
+            with place.open(socket.AF_INET, socket.SOCK_STREAM) as asking:
+                asking.settimeout(BRIEF / 4)
+                assert asking.connect_ex((address, port)) != 0
+    assert not any(listeners().values()), listeners()
+    child.kill()
+
+
 def test_cve_2021_20199_remote_clients_never_come_from_loopback(site: Site) -> None:
     """S17."""
     assert seen(site.outside, HOST4, 8080, site.web.tcp(80)) == OUTSIDE4
@@ -240,7 +264,7 @@ def test_cve_2020_8554_a_port_is_published_at_an_address_of_the_host(site: Site)
     assert site.netrt("ps", "-aq") == before
 
 
-def test_moby_52224_the_gateway_is_not_there_for_the_lan(site: Site) -> None:
+def test_cve_moby_52224_the_gateway_is_not_there_for_the_lan(site: Site) -> None:
     """S22: a neighbour with a route to the network reaches neither containers nor the host at its address there."""
     subnet = site.web.ip4.rpartition(".")[0] + ".0/24"
     site.netrt.host.run("ip", "-n", "outside", "route", "add", subnet, "via", HOST4)
@@ -248,7 +272,7 @@ def test_moby_52224_the_gateway_is_not_there_for_the_lan(site: Site) -> None:
         assert not seen(site.outside, address, 7400, place.tcp(7400), BRIEF)
 
 
-def test_window_at_the_start_of_a_container(site: Site) -> None:
+def test_cve_k3s_13432_no_window_at_the_start_of_a_container(site: Site) -> None:
     """S23: from before its link is up, a container reaches nothing on another network."""
     server, host = site.far.udp(7000), site.netrt.host
     for number in range(5):
@@ -262,7 +286,7 @@ HOSTILE = ["a b", 'a"; flush ruleset; "', "a\nb", "$(touch /run/owned)", "a}", "
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_injection_by_names(host: Host, netrt: Netrt, text: str) -> None:
+def test_cve_s24_injection_by_names(host: Host, netrt: Netrt, text: str) -> None:
     """S24: names, aliases and host names reach rules, files, links and DNS only as what they are."""
     netrt("network", "create", "ok")
     before = host.run("nft", "-s", "list", "ruleset").stdout
@@ -287,7 +311,7 @@ def modes() -> dict[str, int]:
     return {str(path): path.lstat().st_mode & 0o777 for path in every}
 
 
-def test_symlinks_and_modes_of_state(site: Site) -> None:
+def test_cve_s25_symlinks_and_modes_of_state(site: Site) -> None:
     """S25: what is kept is root's alone, what is shared is written by root only, and a link in its place is not followed."""
     found, paths = modes(), Paths()
     assert found[paths.lib] == 0o755 or found[paths.lib] == 0o700

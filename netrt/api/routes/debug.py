@@ -32,7 +32,7 @@ async def show(api: Api, request: web.Request) -> web.Response:
         raise Conflict(f"container {container.name} lives in the network of the host itself", hint="see netrt doctor")
     tried = tuple(probes(state, container, api.resolving()))
     unlike = await api.compare(Touched(containers=frozenset({container.shares or container.id})))
-    seen = await asyncio.to_thread(api.look_inside, path, tried)
+    seen = await asyncio.to_thread(api.look_inside, path, container.sandbox.inode, tried)
     dropped = await _dropped(api, state, container)
     attachments = state.attachments_of(container.shares or container.id)
     seen = replace(seen, interfaces=named(state, attachments, seen))

@@ -32,6 +32,7 @@ def launch_json(container: Container, paths: Paths) -> dict[str, Any]:
         "Id": container.id,
         "Name": container.name,
         "Netns": container.sandbox.path,
+        "Inode": container.sandbox.inode,
         "Hostname": shown_hostname(container),
         "Directory": paths.container(container.id),
         "Command": process.command,

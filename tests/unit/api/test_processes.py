@@ -235,6 +235,7 @@ def test_launch_object_says_all_that_is_needed(desk: Desk) -> None:
         "Id": made,
         "Name": "job",
         "Netns": "/run/netns/netrt-job",
+        "Inode": 0,
         "Hostname": made[:12],
         "Directory": desk.paths.container(made),
         "Command": ["sh", "-c", "true"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from netrt.compile.host import compile_host
 from netrt.compile.names import Resolving, compile_names
+from netrt.dataplane.facts import HostFacts, Parent
 from netrt.dataplane.objects import Address, Link, Route
 from netrt.decide.decide import decide
 from netrt.decide.leases import wants_leases, with_leases, yet_to_lease
@@ -162,3 +164,42 @@ def test_every_state_keeps_the_invariants(history: list[Command]) -> None:
             assert mine[0] == mine[1]
         state = decision.state
     assert initial_state(NOW).networks.keys() <= state.networks.keys()
+
+
+def test_a_lease_has_no_say_about_other_networks() -> None:
+    """Rule 4: not in the midst of theirs, of an address of the host, or (where that goes there) of its routes; nor by routes."""
+    back = CreateNetwork(id=identifier(2), name="back", subnets=(Subnet(cidr="10.5.0.0/24"),))
+    near = HostFacts(
+        parents={"up0": Parent(addresses=("10.7.0.2/24",))},
+        addresses=("10.7.0.2",),
+        routes=("10.7.0.0/24", "10.9.0.0/24"),
+    )
+    shared = dataclasses.replace(LAN, options={"parent": "up0", "host_access": "true"})
+    for made, address, error, words in (
+        (LAN, "10.5.0.9/24", InUse, "overlaps network back"),
+        (LAN, "10.5.0.129/25", InUse, "overlaps network back"),
+        (LAN, "10.7.0.2/24", Conflict, "an address of this host"),
+        (shared, "10.9.0.9/24", Conflict, "overlaps 10.9.0.0/24"),
+    ):
+        state = decide(state_after([back]), made, near, NOW).state
+        with pytest.raises(error, match=words):
+            decide(state, box(9, "web", lease(address, router="")), near, NOW)
+        state = decide(state, box(9, "web", lease()), near, NOW).state
+        with pytest.raises(error, match=words):
+            decide(state, note(9, lease(address, router="")), near, NOW)
+        decide(state, note(9, lease("10.7.0.6/24")), near, NOW)
+    decide(decide(state_after([]), LAN, near, NOW).state, box(9, "web", lease("10.9.0.9/24", router="")), near, NOW)
+
+
+def test_routes_of_a_lease_lead_away_nothing_of_others() -> None:
+    """CVE-2024-3661. What is wider than all of a network loses to it anyway; half of the world counts where the LAN is the way
+    out."""
+    back = CreateNetwork(id=identifier(2), name="back", subnets=(Subnet(cidr="10.5.0.0/24"),))
+    given = ("10.5.0.9/32", "10.5.0.0/24", "10.5.0.0/16", "0.0.0.0/1", "203.0.113.0/24")
+    told = lease(routes=tuple(Way(dst=dst, via="10.7.0.1") for dst in given))
+    for priority, kept in ((0, given[2:]), (1, (given[2], given[4]))):
+        wishes = (Endpoint(network="lan", dhcp=told), Endpoint(network="back", gw_priority=priority))
+        asked = CreateContainer(id=identifier(9), name="web", network_mode="lan", endpoints=wishes)
+        state = decide(state_after([back, LAN]), asked, ROOMY, NOW).state
+        routes = compile_host(state, ROOMY).all(Route)
+        assert sorted(r.dst for r in routes if r.via == "10.7.0.1" and r.dst != "0.0.0.0/0") == sorted(kept)

@@ -26,7 +26,7 @@ GIVEN = Reply(
     server_mac="02:00:00:00:00:99",
     netmask="255.255.255.0",
     routers=("10.9.9.9", "10.0.0.1"),
-    dns=("10.0.0.1", "10.0.0.1", "0.0.0.0", "9.9.9.9"),
+    dns=("10.0.0.1", "10.0.0.1", "0.0.0.0", "127.0.0.11", "224.0.0.251", "9.9.9.9"),
     mtu=1400,
     lasts=800,
 )
@@ -76,6 +76,7 @@ def test_routes_take_the_place_of_the_router() -> None:
         ({"lasts": None}, "names no time"),
         ({"netmask": "255.0.255.0"}, "netmask 255.0.255.0"),
         ({"netmask": "255.255.255.255"}, "netmask"),
+        ({"netmask": "128.0.0.0"}, "netmask 128.0.0.0"),
         ({"address": "224.0.0.5"}, "address 224.0.0.5"),
         ({"address": "127.0.0.5"}, "address 127.0.0.5"),
         ({"address": "10.0.0.255"}, "address 10.0.0.255"),
@@ -151,7 +152,7 @@ ANSWER = bytes(
     / DHCP(
         options=[
             ("message-type", "ack"), ("server_id", "10.0.0.1"), ("subnet_mask", "255.255.255.0"),
-            ("router", "10.9.9.9", "10.0.0.1"), ("name_server", "10.0.0.1", "10.0.0.1", "0.0.0.0", "9.9.9.9"),
+            ("router", "10.9.9.9", "10.0.0.1"), ("name_server", *GIVEN.dns),
             ("interface-mtu", 1400), ("lease_time", 800), "end"]
     )
 )  # fmt: skip
