@@ -4,9 +4,10 @@ Rule 1: no link is up before its rules stand, and no rule goes before its link i
 rules, in one transaction: they lead to an address that is not reachable yet, or not any more. Rule 2: what the kernel does by
 itself (a deleted link takes its addresses, routes, sysctls and peer along) is never planned. Rule 3: a thing under a name that we
 want but that does not bear our mark is a Conflict, raised before anything is touched. Rule 4: what stands on a link of
-somebody else waits until that is there.
+somebody else waits until that is there. Rule 5: ways of names go after links: the kernel needs a while to free their table, and
+meanwhile no link of that sandbox can go.
 
-    take down: redirects, shapers · ways of names · rules, routes, neighbours · links · addresses · namespaces · elements
+    take down: redirects, shapers · rules, routes, neighbours · links · ways of names · addresses · namespaces · elements
     build up:  namespaces · links (down) · attributes · elements · shapers, redirects ·
                the host, then each sandbox: sysctls · settings · ways of names · addresses · links up ·
                routes · rules · neighbours · announcements
@@ -62,11 +63,11 @@ def plan(seen: HostState, wanted: HostState) -> tuple[ops.Op, ...]:
     removed, added = _element_changes(seen, wanted) if loaded else ((), ())
     return (
         *_shaping_down(seen, wanted, gone),
-        *_name_ports_down(seen, wanted, unpinned),
         *_rules_down(seen, wanted, unpinned),
         *_routes_down(seen, wanted, gone),
         *_neighbors_down(seen, wanted, gone),
         *(ops.DelLink(link.netns, link.name) for link in doomed),
+        *_name_ports_down(seen, wanted, unpinned),
         *_addresses_down(seen, wanted, gone),
         *(ops.UnpinNamespace(pin) for pin in unpinned),
         *_change(removed, ()),

@@ -223,7 +223,8 @@ class Hands:
             return  # the namespace was made with it
         self._flush()
         with span(type(op).__name__):
-            self._checked(op, nameport.put(op.port) if isinstance(op, ops.PutNamePort) else nameport.take())
+            close = self._deletions.close_soon
+            self._checked(op, nameport.put(op.port) if isinstance(op, ops.PutNamePort) else nameport.take(close))
 
     def _resize(self, op: ops.ResizeAddress, requests: tuple[Request, Request]) -> None:
         """For IPv4 the second one only where the first was not refused; for IPv6 nothing may come between them."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
+from typing import Any
 
 from netrt.kernel.links import change_nothing
 from netrt.kernel.netlink import Netlink
@@ -32,21 +33,19 @@ class Deletions:
 
     def __init__(self) -> None:
         self._threads = workers(THREADS, "deletion")
-        self._waiting: list[Future[Answer]] = []
+        self._waiting: list[Future[Any]] = []
 
     @property
     def unfreed(self) -> int:
-        """How many requests the kernel has yet to answer, though what they delete is gone."""
+        """How many deletions the kernel has yet to end, though what they delete is gone."""
         return sum(not each.done() for each in tuple(self._waiting))
 
     def delete(self, netlink: Netlink, request: Request, names: Sequence[str]) -> Answer:
         """Delete the links of these names by one request, in the namespace of the calling thread and of `netlink`. When this
         returns, they are gone, or the answer says why not. Raises OSError."""
-        self._waiting = [each for each in self._waiting if not each.done()]
-        if len(self._waiting) == THREADS:
+        if self._all_wait():
             return netlink.ask([request])[0]
-        own = Netlink()
-        asked = self._threads.submit(_asked, own, request)
+        asked = self._threads.submit(_asked, Netlink(), request)
         self._waiting.append(asked)
         left = list(names)
         while left and not asked.done():
@@ -57,6 +56,17 @@ class Deletions:
             else:
                 wait([asked], _GLANCE)
         return asked.result() if left else Answer(0, "")
+
+    def close_soon(self, netlink: Netlink) -> None:
+        """Close a socket by which something was deleted, where closing it waits likewise."""
+        if self._all_wait():
+            netlink.close()
+        else:
+            self._waiting.append(self._threads.submit(netlink.close))
+
+    def _all_wait(self) -> bool:
+        self._waiting = [each for each in self._waiting if not each.done()]
+        return len(self._waiting) == THREADS
 
     def close(self) -> None:
         """Wait for what the kernel has yet to free, and end the threads."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from collections.abc import Callable
 from functools import lru_cache
 
 from pyroute2.netlink import NETLINK_NETFILTER, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL
@@ -56,10 +57,15 @@ def put(port: NamePort) -> int:
         return transact(netlink, [_table(NFT_MSG_DELTABLE), _table(NFT_MSG_NEWTABLE, NLM_F_CREATE), *made])
 
 
-def take() -> int:
-    """Have none in the calling thread's namespace. 0, or the kernel's error number (ENOENT: there was none). Raises OSError."""
-    with Netlink(NETLINK_NETFILTER) as netlink:
+def take(close: Callable[[Netlink], None]) -> int:
+    """Have none in the calling thread's namespace. 0, or the kernel's error number (ENOENT: there was none). Raises OSError.
+
+    `close` is what becomes of the socket: that it is closed waits until what was deleted is freed (nft_rcv_nl_event)."""
+    netlink = Netlink(NETLINK_NETFILTER)
+    try:
         return transact(netlink, [_table(NFT_MSG_DELTABLE)])
+    finally:
+        close(netlink)
 
 
 def seen(netns: str) -> NamePort | None:

@@ -10,11 +10,12 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from netrt.dataplane.objects import NamePort
 from netrt.kernel import nameport
+from netrt.kernel.netlink import Netlink
 from netrt.kernel.netns import new_namespace, on_thread, run_inside
 
 SPARE = 4
@@ -31,9 +32,11 @@ class Spare(NamedTuple):
 
 
 class Spares:
-    """Made by a thread of its own when it is told that there is time (`refill`). To be used from one thread."""
+    """Made by a thread of its own when it is told that there is time (`refill`). To be used from one thread. `close` is what
+    becomes of a socket by which a name port was taken (`nameport.take`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, close: Callable[[Netlink], None]) -> None:
+        self._close = close
         self._ready: deque[Spare] = deque()
         self._names: NamePort | None = None
         self._time = threading.Semaphore(0)
@@ -52,7 +55,7 @@ class Spares:
         spare = self._ready.popleft()
         try:
             if spare.names and not names:
-                run_inside(spare.file, nameport.take)
+                run_inside(spare.file, lambda: nameport.take(self._close))
             yield spare
         finally:
             os.close(spare.file)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from netrt.dataplane import ops
-from netrt.dataplane.objects import HOST, Link
+from netrt.dataplane.objects import HOST, Link, NamePort
 from netrt.dataplane.scope import Scope
 from netrt.errors import KernelRefused
 from netrt.kernel.deletion import THREADS
@@ -60,6 +60,19 @@ def test_many_deleted_together_are_gone_together(kernel: LinuxKernel, host: Host
     assert kernel.unfreed() <= 1, "one request"
     assert [links_of(Place(host, box.pin.path)) for box in boxes] == [["lo"]] * 5
     kernel.apply([ops.DelLink(HOST, box.host.name) for box in boxes])
+
+
+def test_the_way_of_names_is_gone_at_once(kernel: LinuxKernel) -> None:
+    box = Box(1)
+    port = NamePort(netns=box.pin.path, address="127.0.0.11", port=20053)
+    kernel.apply([ops.PinNamespace(box.pin)])
+    waited = 0
+    for _ in range(THREADS):
+        kernel.apply([ops.PutNamePort(port), ops.TakeNamePort(port)])
+        waited = max(waited, kernel.unfreed())
+        assert not list(kernel.observe(Scope.around([port])).all(NamePort))
+    assert waited
+    kernel.apply([ops.TakeNamePort(port)])
 
 
 def test_what_the_kernel_refuses_is_said(kernel: LinuxKernel) -> None:
