@@ -40,6 +40,7 @@ class Spares:
         self._ready: deque[Spare] = deque()
         self._names: NamePort | None = None
         self._time = threading.Semaphore(0)
+        self._enough = 0
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="spares", daemon=True)
         self._thread.start()
@@ -62,6 +63,7 @@ class Spares:
 
     def refill(self, low: int = SPARE) -> None:
         """Say that there is time now, if fewer than `low` wait."""
+        self._enough = low
         if len(self._ready) < low:
             self._time.release()
 
@@ -76,7 +78,7 @@ class Spares:
     def _work(self) -> None:
         while self._time.acquire() and not self._closed:
             try:
-                if len(self._ready) < SPARE:
+                while len(self._ready) < self._enough and not self._closed:
                     self._ready.append(on_thread(self._made))
             except OSError as error:  # the next attach meets the same, and says so
                 _log.debug("no namespace was made ahead: %s", error)

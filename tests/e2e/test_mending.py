@@ -56,7 +56,11 @@ def test_a_container_that_refuses_keeps_nobody_else_from_being_mended(host: Host
     web, peer = furnished(netrt)
     bad = netrt.box("bad", "--network", "lan")
     host.run("ip", "-n", Path(peer.path).name, "route", "replace", "default", "via", web.ip4)
-    host.run("ip", "-n", Path(bad.path).name, "-batch", "-", input="link del eth0\nlink add eth0 type bridge\n")
+    own = "link del eth0\nlink add eth0 type bridge\n"
+    wait_until(
+        lambda: host.run("ip", "-n", Path(bad.path).name, "-batch", "-", input=own, check=False).returncode == 0,
+        what="a moment in which nobody mends",
+    )
     wait_until(lambda: "what is broken cannot be mended" in LOG.read_text(), 10, "the daemon's word")
     host.run("ip", "-n", Path(web.path).name, "addr", "flush", "dev", "eth0")
     assert seen(peer, web.ip4, 80, web.tcp(80)) == peer.ip4
