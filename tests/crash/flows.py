@@ -126,6 +126,16 @@ def _lan(_: Client) -> None:
     Server(Place(Host(), "/run/netns/outside"), "far", gives)
 
 
+def _bridge(_: Client) -> None:
+    """A bridge of people's, with an address."""
+    for words in (
+        "link add br0 up address 02:00:00:00:08:01 type bridge",
+        "addr add 10.8.0.1/24 dev br0",
+        "addr add fd00:8::1/64 dev br0 nodad",
+    ):
+        subprocess.run(["ip", *words.split()], check=True)
+
+
 app, back = _network("app", ipv6=True), _network("back", internal=True)
 small = _network("app", subnets=["10.1.0.0/24", "fd00:1::/112"], ipv6=True)
 web = _container("web", "app", ports=["8080:80", "5000-5009:6000-6009/udp"])
@@ -137,6 +147,10 @@ lan = _network("lan", subnets=["10.7.0.0/24", "fd00:7::/64"], **card)
 open_lan = _network("lan", subnets=["10.7.0.0/24", "fd00:7::/64"], **near)
 dhcp_lan = _network("lan", ipam_driver="dhcp", **near)
 there = _container("there", "lan")
+named = {"com.docker.network.bridge.name": "br0"}
+yard = _network("yard", ipv6=True, options=named)
+lent = _network("yard", subnets=[{"Subnet": "10.9.0.0/24", "Gateway": "10.9.0.1"}], options=named)
+guest = _container("guest", "yard", ports=["8080:80"])
 job = _container("job", "app", command=["sleep", "600"], ports=["8081:80"])
 
 ATTACH: Mapping[str, Flow] = {
@@ -196,6 +210,14 @@ FLOWS: Mapping[str, Flow] = {
     "macvlan: attach by DHCP": Flow(given=(_lan, dhcp_lan), then=there),
     "macvlan: connect by DHCP": Flow(given=(_lan, app, plain, dhcp_lan), then=lambda c: c.connect("lan", "plain")),
     "macvlan: detach by DHCP": Flow(given=(_lan, dhcp_lan, there), then=lambda c: c.remove_container("there")),
+    "guests: network create": Flow(given=(_bridge,), then=yard),
+    "guests: network create, with an address of ours": Flow(given=(_bridge,), then=lent),
+    "guests: network remove, with an address of ours": Flow(
+        given=(_bridge, lent), then=lambda client: client.remove_network("yard")
+    ),
+    "guests: attach": Flow(given=(_bridge, yard), then=guest),
+    "guests: connect": Flow(given=(_bridge, app, plain, yard), then=lambda client: client.connect("yard", "plain")),
+    "guests: detach": Flow(given=(_bridge, yard, guest), then=lambda client: client.remove_container("guest")),
     "a name changes": Flow(given=(app, plain), then=lambda client: client.rename("plain", "fancy")),
     "a name comes": Flow(given=(app, plain, web), then=_container("namesake", on={"app": {"aliases": ["www"]}})),
     "apply": Flow(then=_apply(SITE), told=_exported),

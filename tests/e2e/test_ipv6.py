@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from netrt import Client
+from netrt.firewall.nat import FROM_LOOPBACK6
 from netrt.paths import Paths
 from tests.command import PROGRAM, Netrt
-from tests.e2e.conftest import OUTSIDE6
+from tests.e2e.conftest import HOST4, HOST6, OUTSIDE6
 from tests.host import Host
+from tests.namespaces import inhabitants
 from tests.snapshot import differences, snapshot
 from tests.traffic import BRIEF, Place, conversation, seen
 
@@ -94,3 +96,24 @@ def test_a_subnet_that_is_shared(host: Host, netrt: Netrt) -> None:
     netrt("rm", "-f", "web")
     netrt("network", "rm", "part")
     assert proxied(host) == ["2001:db8::77"]
+
+
+def test_published_ports_without_a_proxy(host: Host, netrt: Netrt) -> None:
+    """On a network that has nothing but IPv6: from outside, from the host, from another network, under everybody's own address;
+    nobody listens on the host, and no process stands between."""
+    outside = Place(host, host.outside())
+    netrt("network", "create", "--no-ipv4", "--ipv6", "six")
+    netrt("network", "create", "--ipv6", "other")
+    far = netrt.box("far", "--network", "other")
+    before = inhabitants()
+    web = netrt.box("web", "--network", "six", "-p", "8080:80", "-p", "5353:53/udp")
+    with web.tcp(80) as tcp, web.udp(53) as udp:
+        for server, port in ((tcp, 8080), (udp, 5353)):
+            assert seen(outside, HOST6, port, server) == OUTSIDE6
+            assert seen(Place(host), HOST6, port, server) == HOST6
+            assert seen(Place(host), "::1", port, server) == FROM_LOOPBACK6
+            assert seen(far, HOST6, port, server) == far.ip6
+            assert not seen(outside, HOST4, port, server, BRIEF), "what has no IPv4 is published at none"
+    assert inhabitants() == before
+    for kind, port in (("tcp", 8080), ("tcp6", 8080), ("udp", 5353), ("udp6", 5353)):
+        assert f":{port:04X} " not in Path(f"/proc/net/{kind}").read_text()

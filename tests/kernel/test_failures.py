@@ -5,6 +5,7 @@ or to the state after, and both are whole."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,16 @@ both = CreateContainer(
 
 ports = Publish(container="web", add=(parse_port("8081:81"), parse_port("90-92:90-92/udp")), remove=(parse_port("80"),))
 
+BRIDGE = {"com.docker.network.bridge.name": "br0"}
+yard = CreateNetwork(id=NET, name="yard", options=BRIDGE)
+lent = CreateNetwork(id=NET, name="yard", options=BRIDGE, subnets=(Subnet(cidr="10.9.0.0/24", gateway="10.9.0.1"),))
+guest = CreateContainer(id=WEB, name="guest", network_mode="yard", ports=(parse_port("8080:80"),))
+
 FLOWS = {
+    "lend a bridge of others an address": Flow((network,), dataclasses.replace(lent, id=OTHER)),
+    "take it back": Flow((lent,), RemoveNetwork(network="yard")),
+    "attach to a bridge of others": Flow((yard,), guest),
+    "detach from a bridge of others": Flow((yard, guest), RemoveContainer(container="guest")),
     "change published ports": Flow((network, web), ports),
     "update a network": Flow(
         (fixed, web),
@@ -180,6 +190,13 @@ def _before(host: Host, flow: Flow, engine: Engine) -> dict[str, Any]:
         isinstance(command, CreateNetwork) and parents_named(command.mode, command.options) for command in flow.given
     ):
         host.outside()
+    if any(isinstance(command, CreateNetwork) and command.options == BRIDGE for command in (*flow.given, flow.then)):
+        host.run(
+            "ip",
+            "-batch",
+            "-",
+            input="link add br0 up address 02:00:00:00:08:01 type bridge\naddr add 10.8.0.1/24 dev br0\n",
+        )
     Hurt.at = -1
     engine.start()
     for command in flow.given:
