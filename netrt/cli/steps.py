@@ -68,7 +68,16 @@ def _do(client: netrt.Client, step: Step, *, dry_run: bool = False) -> None:
                 dry_run=dry_run,
             )
         case Update():
-            client.update_network(step.name, labels=step.labels, remove_labels=step.lost, dns=step.dns, dry_run=dry_run)
+            client.update_network(
+                step.name,
+                grow=step.grow,
+                add_subnets=[_subnet(subnet) for subnet in step.add],
+                ipv6=step.ipv6,
+                labels=step.labels,
+                remove_labels=step.lost,
+                dns=step.dns,
+                dry_run=dry_run,
+            )
         case TakeNetwork():
             client.remove_network(step.name, dry_run=dry_run)
         case MakeContainer():

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 
 from netrt.declare.plan import Plan
-from netrt.declare.steps import MakeNetwork, TakeContainer, TakeNetwork
+from netrt.declare.steps import MakeNetwork, TakeContainer, TakeNetwork, Update
 from netrt.declare.wish import ContainerWish, NetworkWish, Present, Wish
 from netrt.errors import Invalid
 from netrt.model.address import family, ip
@@ -28,7 +29,8 @@ def _check_subnets(present: Present, wish: Wish, plan: Plan) -> None:
     made = [step.network for step in plan.steps if isinstance(step, MakeNetwork)]
     removed = {step.name for step in plan.steps if isinstance(step, TakeNetwork)}
     stay = [network for network in present.networks.values() if network.name not in removed]
-    pairs = [(one, other) for one in stay for other in made] + list(combinations(made, 2))
+    made += [wish.networks[step.name] for step in plan.steps if isinstance(step, Update) and (step.grow or step.add)]
+    pairs = [(one, other) for one in stay for other in made if one.name != other.name] + list(combinations(made, 2))
     for one, other in pairs:
         for cidr in (s.cidr for s in other.subnets):
             for taken in (s.cidr for s in one.subnets):
@@ -42,6 +44,7 @@ def _overlap(one: str, other: str) -> bool:
 
 def _check_addresses(present: Present, wish: Wish, plan: Plan, gone: set[str]) -> None:
     made = {step.network.name for step in plan.steps if isinstance(step, MakeNetwork)}
+    grown = {step.name for step in plan.steps if isinstance(step, Update) and (step.grow or step.add or step.ipv6)}
     held: dict[tuple[str, str], str] = {}
     for container in present.containers.values():
         if container.name not in gone and container.name not in wish.containers:
@@ -49,11 +52,26 @@ def _check_addresses(present: Present, wish: Wish, plan: Plan, gone: set[str]) -
     for container in wish.containers.values():
         for network, address in _asked(container):
             shape = wish.networks.get(network) if network in made else present.networks.get(network)
+            if network in grown and shape is not None:
+                shape = _grown(shape, wish.networks[network])
             if shape is not None:
                 _check_inside(container, shape, address)
             holder = held.setdefault((network, address), container.name)
             if holder != container.name:
                 raise Invalid(f"{container.place}: {address} is held by {holder} on {network}")
+
+
+def _grown(seen: NetworkWish, wanted: NetworkWish) -> NetworkWish:
+    """What a network is after it got more room, as far as that can be told."""
+    ours = [
+        subnet for subnet in seen.subnets if not any(_same_family_overlap(subnet.cidr, s.cidr) for s in wanted.subnets)
+    ]
+    chosen = wanted.ipv6 and not any(family(subnet.cidr) == 6 for subnet in (*ours, *wanted.subnets))
+    return replace(seen, subnets=() if chosen else (*ours, *wanted.subnets))
+
+
+def _same_family_overlap(one: str, other: str) -> bool:
+    return family(one) == family(other) and _overlap(one, other)
 
 
 def _asked(container: ContainerWish) -> Iterator[tuple[str, str]]:

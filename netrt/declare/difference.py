@@ -5,7 +5,9 @@ leads outside, and moving a container about for it would cost its connections (`
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from netrt.declare.steps import singles
 from netrt.declare.wish import APPLIED, ContainerWish, EndpointWish, NetworkWish
@@ -13,25 +15,78 @@ from netrt.model.address import family
 from netrt.model.network import Subnet
 from netrt.model.port import PortMapping
 
+BRIDGE_NAME = "com.docker.network.bridge.name"
 CHOSEN = ("ip", "ip6", "mac", "ifname")
 """What netrt chooses of an endpoint where it is not asked for."""
 
 
 def network_differences(seen: NetworkWish, wanted: NetworkWish) -> Iterator[str]:
     """None of these can be changed in place."""
-    for name in ("driver", "ipam_driver", "ipv4", "ipv6", "internal", "options"):
+    for name in ("driver", "ipam_driver", "ipv4", "internal", "options"):
         before, after = getattr(seen, name), getattr(wanted, name)
         if before != after:
             yield f"{name} {_said(before)} -> {_said(after)}"
-    if not _fits(seen.subnets, wanted.subnets):
+    if seen.ipv6 != wanted.ipv6 and not growth(seen, wanted):
+        yield f"ipv6 {_said(seen.ipv6)} -> {_said(wanted.ipv6)}"
+    if not _fits(seen.subnets, wanted.subnets) and not growth(seen, wanted):
         yield f"subnets {_blocks(seen.subnets)} -> {_blocks(wanted.subnets)}"
 
 
 def network_updates(seen: NetworkWish, wanted: NetworkWish) -> Iterator[str]:
     """These are changed while it is used."""
+    if found := growth(seen, wanted):
+        yield f"room: {found}"
     if seen.dns != wanted.dns:
         yield f"dns {_said(seen.dns)} -> {_said(wanted.dns)}"
     yield from _labels(seen.labels, wanted.labels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """What a network gets while it is used, as `netrt network update` gives it."""
+
+    grow: tuple[str, ...] = ()
+    add: tuple[Subnet, ...] = ()
+    ipv6: bool = False
+
+    def __str__(self) -> str:
+        words = [f"grows to {cidr}" for cidr in self.grow] + [f"+ {subnet.cidr}" for subnet in self.add]
+        return ", ".join(words + (["+ IPv6"] if self.ipv6 and not words else []))
+
+
+def growth(seen: NetworkWish, wanted: NetworkWish) -> Growth | None:
+    """What a bridge network of netrt's lacks, where it lacks nothing but room, or IPv6; else None. No address of anybody on it is
+    another one after that."""
+    same = all(getattr(seen, name) == getattr(wanted, name) for name in ("driver", "ipam_driver", "ipv4", "options"))
+    if not same or seen.driver != "bridge" or BRIDGE_NAME in seen.options or (seen.ipv6 and not wanted.ipv6):
+        return None
+    asked = {family(subnet.cidr) for subnet in wanted.subnets}
+    there = [subnet for subnet in seen.subnets if family(subnet.cidr) in asked]
+    left = [subnet for subnet in wanted.subnets if not any(_is(each, subnet) for each in there)]
+    grow = []
+    for subnet in there:
+        if any(_is(subnet, each) for each in wanted.subnets):
+            continue
+        larger = next((each for each in left if _contains(each, subnet)), None)
+        if larger is None:
+            return None
+        left.remove(larger)
+        grow.append(larger.cidr)
+    ipv6 = wanted.ipv6 and not seen.ipv6
+    return Growth(grow=tuple(grow), add=tuple(left), ipv6=ipv6) if grow or left or ipv6 else None
+
+
+def _contains(larger: Subnet, subnet: Subnet) -> bool:
+    """Whether a subnet may grow to this: the same but for the number of its addresses."""
+    blocks = [ipaddress.ip_network(each.cidr) for each in (larger, subnet)]
+    return (
+        blocks[0].version == blocks[1].version
+        and blocks[0].prefixlen < blocks[1].prefixlen
+        and blocks[0].overlaps(blocks[1])
+        and larger.gateway in (None, subnet.gateway)
+        and larger.ip_range is subnet.ip_range is None
+        and dict(larger.auxiliary) == dict(subnet.auxiliary)
+    )
 
 
 def _fits(seen: tuple[Subnet, ...], wanted: tuple[Subnet, ...]) -> bool:

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from netrt.declare.difference import (
+    Growth,
     container_differences,
     endpoint_differences,
+    growth,
     network_differences,
     network_updates,
     port_differences,
@@ -306,7 +308,17 @@ def _update(seen: NetworkWish, wanted: NetworkWish) -> Update:
     """What people made is not called an apply's."""
     lost = tuple(key for key in seen.labels if key not in wanted.labels)
     fresh = {k: v for k, v in wanted.labels.items() if seen.labels.get(k) != v and (k != APPLIED or k in seen.labels)}
-    return Update(name=wanted.name, labels=fresh, lost=lost, dns=wanted.dns, place=wanted.place)
+    room = growth(seen, wanted) or Growth()
+    return Update(
+        name=wanted.name,
+        labels=fresh,
+        lost=lost,
+        dns=wanted.dns,
+        grow=room.grow,
+        add=room.add,
+        ipv6=room.ipv6,
+        place=wanted.place,
+    )
 
 
 def _rank(step: MakeContainer | Join) -> int:
@@ -330,6 +342,7 @@ def independent(steps: Iterable[Step]) -> Iterator[Step]:
         isinstance(s, TakeContainer | TakeNetwork | Leave) or (isinstance(s, Publish) and s.remove) for s in steps
     )
     networks = {step.network.name for step in steps if isinstance(step, MakeNetwork)}
+    networks |= {step.name for step in steps if isinstance(step, Update) and (step.grow or step.add or step.ipv6)}
     if networks:
         networks.add(DEFAULT_NETWORK)  # it may be made after these, and gets what they leave
     containers = {step.container.name for step in steps if isinstance(step, MakeContainer)}
@@ -345,7 +358,11 @@ def independent(steps: Iterable[Step]) -> Iterator[Step]:
                 yield step
             case Publish() if step.add and not freeing and step.container not in joining:
                 yield step
-            case Limit() | Update():
+            case Update() if not (
+                step.name in networks and any(isinstance(s, MakeNetwork | TakeNetwork) for s in steps)
+            ):
+                yield step
+            case Limit():
                 yield step
             case _:
                 pass

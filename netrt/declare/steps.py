@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from netrt.declare.wish import ContainerWish, EndpointWish, NetworkWish, port_text
+from netrt.model.network import Subnet
 from netrt.model.port import PortMapping
 
 
@@ -17,12 +18,16 @@ class MakeNetwork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """A network gets other labels and resolvers; `lost` are names of labels."""
+    """A network gets other labels and resolvers (`lost` are names of labels), and more room: `grow` are larger blocks for subnets
+    that it has, `add` are more subnets, with `ipv6` it gets that."""
 
     name: str
     labels: Mapping[str, str]
     lost: tuple[str, ...]
     dns: tuple[str, ...]
+    grow: tuple[str, ...] = ()
+    add: tuple[Subnet, ...] = ()
+    ipv6: bool = False
     place: str = field(default="", compare=False)
 
 

@@ -36,6 +36,7 @@ containers:
 """
 
 MORE = SITE.replace('["8080:80"]', '["8081:80", "8443:443"]').replace("aliases: [www]}", "aliases: [www]}\n      mine:")
+ROOM = ("[10.1.0.0/24]", "[10.1.0.0/22, 10.11.0.0/24]")
 MORE = MORE.replace("db: {networks: {back: {}", "db: {networks: {back: {bandwidth: egress=9mbit}")
 
 COMPOSE = """\
@@ -108,12 +109,20 @@ def test_a_site_comes_changes_and_goes(host: Host, netrt: Netrt, files: Files) -
         # a port, a network and a limit more are no reason to lose a connection
         with conversation(db, web.ip4, 90, web, 90):
             assert files.apply(MORE)[-1] == "0 added, 2 changed, 0 removed"
+            said = files.apply(MORE.replace(*ROOM))
+            assert said == [
+                "~ network app: room: grows to 10.1.0.0/22, + 10.11.0.0/24",
+                "0 added, 1 changed, 0 removed",
+            ]
+            assert files.apply(MORE.replace(*ROOM)) == ["0 added, 0 changed, 0 removed"]
+        assert files.box("web").on("app")["IPPrefixLen"] == 22
         assert [*files.box("web").networks] == ["app", "mine"]
         assert seen(outside, HOST4, 8081, server) == OUTSIDE4
         assert not seen(outside, HOST4, 8080, server, patience=BRIEF)
 
     # without --prune nothing goes; with it only what an apply made
     less = SITE[: SITE.index("  back:")] + SITE[SITE.index("containers:") : SITE.index("  db:")]
+    less = less.replace(*ROOM)
     assert "= container db: not in the file any more; --prune removes it" in files.apply(less)
     assert "db" in netrt.names()
     assert files.apply(less, "--prune")[-1].endswith("4 removed")
