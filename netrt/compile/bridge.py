@@ -32,7 +32,7 @@ from netrt.firewall.elements import (
 from netrt.model.address import family, link_local, mac_for, prefix_of
 from netrt.model.container import Attachment, Container
 from netrt.model.names import link_name
-from netrt.model.network import Antispoof, BridgeOptions, Ingress, Network, bridge_options
+from netrt.model.network import Antispoof, BridgeOptions, Congctl, Ingress, Network, bridge_options
 from netrt.model.plugged import Tuning
 from netrt.model.state import State
 
@@ -54,6 +54,11 @@ def _mtu(network: Network, options: BridgeOptions, facts: HostFacts) -> int:
     """On a bridge of somebody else that of the bridge, which would follow the smallest port's."""
     bridge = facts.parents.get(options.bridge_name or "") if network.is_guest else None
     return options.mtu or max(bridge.mtu if bridge else facts.mtu, LEAST)
+
+
+def _congctl(network: Network, options: BridgeOptions, facts: HostFacts) -> str:
+    """On a bridge of somebody else there may be a LAN, for which the host's was chosen."""
+    return facts.congctl if options.congctl is Congctl.AUTO and not network.is_guest else ""
 
 
 def compile_network(state: State, network: Network, facts: HostFacts) -> Iterator[Object]:
@@ -151,7 +156,8 @@ def compile_attachment(
         up=not attachment.down,
         peer=(HOST, attachment.link),
     )
-    yield from compile_inside(state, network, attachment, netns, free=options.antispoof is Antispoof.OFF)
+    free, congctl = options.antispoof is Antispoof.OFF, _congctl(network, options, facts)
+    yield from compile_inside(state, network, attachment, netns, free=free, congctl=congctl)
     if options.ndp_proxy:
         yield Foreign(netns=HOST, name=options.ndp_proxy)
         for address in attachment.hosts:

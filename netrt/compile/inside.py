@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import ip_network
 
 from netrt.compile.facing import gateway_attachment
 from netrt.compile.tuning import compile_tuning
@@ -21,14 +22,18 @@ FIRST_TABLE = 7800
 WIDE = 8
 """A route with a shorter prefix than that of any block that IANA gave away is part of a way to everywhere."""
 
+NEAR_METRIC6 = 128
+"""Smaller than that of the kernel's own routes to subnets (256, IP6_RT_PRIO_ADDRCONF)."""
+
 NEAR, OWN_WAY = 7800, 7801
 """Priorities of rules: first whatever has a route that is no default, then what is said from an address of one attachment."""
 
 
 def compile_inside(
-    state: State, network: Network, attachment: Attachment, netns: str, *, free: bool = False
+    state: State, network: Network, attachment: Attachment, netns: str, *, free: bool = False, congctl: str = ""
 ) -> Iterator[Object]:
-    """`free`: the container may send what it likes."""
+    """`free`: the container may send what it likes; `congctl`: the congestion control of TCP to who is on the same link, empty:
+    the usual one."""
     yield from _sysctls(state, network, netns, attachment, free)
     yield from compile_tuning(netns, attachment.ifname, attachment.tuning or Tuning())
     for interface in attachment.addresses:
@@ -36,10 +41,12 @@ def compile_inside(
     for way in leased_ways(state, network, attachment):
         yield _chosen(way, attachment, netns)
     if attachment.routes is None:
-        yield from _beside(network, attachment, netns)
+        yield from _beside(network, attachment, netns, congctl)
         yield from _ways_out(state, network, attachment, netns)
     else:
         yield from (_chosen(way, attachment, netns) for way in attachment.routes)
+    if congctl:
+        yield from _near(network, attachment, netns, congctl)
 
 
 def _sysctls(state: State, network: Network, netns: str, attachment: Attachment, free: bool) -> Iterator[Sysctl]:
@@ -58,13 +65,22 @@ def _sysctls(state: State, network: Network, netns: str, attachment: Attachment,
             yield Sysctl(netns=netns, name=name, value=value)
 
 
-def _beside(network: Network, attachment: Attachment, netns: str) -> Iterator[Route]:
+def _beside(network: Network, attachment: Attachment, netns: str, congctl: str) -> Iterator[Route]:
     """Who has an address of another subnet of a bridge network is on the same link, and asked directly."""
     for address in (attachment.address4, attachment.address6):
         others = network.subnets_of(family(address)) if address and network.mode is Mode.BRIDGE else ()
         for subnet in others:
             if subnet != network.subnet_of(address):
-                yield Route(netns=netns, dst=subnet.cidr, via="", link=attachment.ifname)
+                yield Route(netns=netns, dst=subnet.cidr, via="", link=attachment.ifname, congctl=congctl)
+
+
+def _near(network: Network, attachment: Attachment, netns: str, congctl: str) -> Iterator[Route]:
+    """To who has an address of the same subnet, before the kernel's own route there, which has no congestion control."""
+    for interface in attachment.addresses:
+        subnet = str(ip_network(interface, strict=False))
+        if alone(interface) != subnet:
+            metric = NEAR_METRIC6 if family(interface) == 6 else 0
+            yield Route(netns=netns, dst=subnet, via="", link=attachment.ifname, metric=metric, congctl=congctl)
 
 
 def leased_ways(state: State, network: Network, attachment: Attachment) -> Iterator[Way]:

@@ -42,7 +42,8 @@ class HostFacts:
     and addresses of the host that are not ours; `addresses`: all its own addresses, without prefix; `raised`: the families (4, 6)
     whose forwarding is off, or was turned on by us since boot; `opened`: those of them that forward now; `bridges`: the names of
     bridges that are not ours; `parents`: the links of the host that were asked for, by name; `lacking`: the kinds of links that
-    stand on parents which this kernel does not have."""
+    stand on parents which this kernel does not have; `congctl`: the congestion control of TCP between neighbours, where the
+    host's default does badly there."""
 
     mtu: int = 1500
     routes: tuple[str, ...] = ()
@@ -53,3 +54,4 @@ class HostFacts:
     bridges: frozenset[str] = frozenset()
     parents: Mapping[str, Parent] = field(default_factory=dict)
     lacking: frozenset[str] = frozenset()
+    congctl: str = ""

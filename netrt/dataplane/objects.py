@@ -105,7 +105,8 @@ class Address:
 class Route:
     """A unicast route of protocol ROUTE_PROTOCOL. `dst` is CIDR (`0.0.0.0/0`, `::/0` for the default); `via` empty: on the link
     itself; `table` 0 is the main one; a `metric`, `mtu` or `advmss` of 0 and a `scope` of -1 are what the kernel takes when
-    nothing is said; `src` is the address that who is asked by it sees, empty: the kernel's choice."""
+    nothing is said; `src` is the address that who is asked by it sees, empty: the kernel's choice; `congctl` is the congestion
+    control of TCP on this way, empty: that of the namespace. With one, it stands before the kernel's own route to a subnet."""
 
     netns: str
     dst: str
@@ -117,6 +118,7 @@ class Route:
     advmss: int = 0
     scope: int = -1
     src: str = ""
+    congctl: str = ""
 
     @property
     def key(self) -> Key:

@@ -14,7 +14,7 @@ def inside(netns: str) -> str:
 
 def _way(route: Route) -> str:
     words = [f"route {route.dst}", *([f"via {route.via}"] if route.via else []), f"dev {route.link}"]
-    for name in ("src", "metric", "table", "mtu", "advmss"):
+    for name in ("src", "metric", "table", "mtu", "advmss", "congctl"):
         words += [f"{name} {getattr(route, name)}"] if getattr(route, name) else []
     return " ".join(words)
 

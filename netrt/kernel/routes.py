@@ -23,7 +23,7 @@ from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from netrt.dataplane.objects import HOST, ROUTE_PROTOCOL, Address, Route
-from netrt.kernel.wire import Message, Request, address, attribute, attributes, nested, number, numbers, u8, u32
+from netrt.kernel.wire import Message, Request, address, attribute, attributes, nested, number, numbers, text, u8, u32
 from netrt.model.address import host_of, prefix_of
 
 _ADDRESS_HEADER = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix length, flags, scope, index
@@ -32,7 +32,9 @@ _ROUTE_HEADER = struct.Struct(
 )  # struct rtmsg: family, dst len, src len, tos, table, proto, scope, type, flags
 _IFA = numbers(ifaddrmsg)
 _RTA = numbers(rtmsg)
-_METRIC_MTU, _METRIC_ADVMSS = (numbers(rtmsg.metrics)[name] for name in ("RTAX_MTU", "RTAX_ADVMSS"))
+_METRIC_MTU, _METRIC_ADVMSS, _METRIC_CONGCTL = (
+    numbers(rtmsg.metrics)[name] for name in ("RTAX_MTU", "RTAX_ADVMSS", "RTAX_CC_ALGO")
+)
 _MAIN, _LOCAL = 254, 255  # RT_TABLE_MAIN, RT_TABLE_LOCAL
 _BY_KERNEL = 2  # RTPROT_KERNEL
 _TOLD = 2  # IFAPROT_KERNEL_RA
@@ -71,6 +73,7 @@ class SeenRoute:
     advmss: int
     scope: int
     src: str = ""
+    congctl: str = ""
 
     @property
     def lasting(self) -> bool:
@@ -172,6 +175,7 @@ def read_route(message: Message) -> SeenRoute:
         advmss=number(metrics.get(_METRIC_ADVMSS, b"")),
         scope=scope,
         src=address(src) if (src := held.get(_RTA["RTA_PREFSRC"], b"")) else "",
+        congctl=metrics.get(_METRIC_CONGCTL, b"").rstrip(b"\0").decode(),
     )
 
 
@@ -188,6 +192,7 @@ def as_object(seen: SeenRoute, netns: str, link: str) -> Route:
         advmss=seen.advmss,
         scope=-1 if seen.scope == _usual_scope(seen.dst, seen.via) else seen.scope,
         src=seen.src,
+        congctl=seen.congctl,
     )
 
 
@@ -196,8 +201,10 @@ def _usual_scope(dst: str, via: str) -> int:
 
 
 def add_route(route: Route, index: int, *, replace: bool = False) -> Request:
-    """Add a route; `replace` takes the place of the one to the same destination, whosever it is."""
-    how = NLM_F_REPLACE if replace else NLM_F_EXCL
+    """Add a route; `replace` takes the place of the one to the same destination, whosever it is. One with a congestion control
+    of its own comes before others to its destination (`ip route prepend`; IPv6 has metrics for that)."""
+    first = route.congctl and ":" not in route.dst
+    how = NLM_F_REPLACE if replace else 0 if first else NLM_F_EXCL
     return Request(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | how, _route(route, index))
 
 
@@ -216,5 +223,6 @@ def _route(route: Route, index: int) -> bytes:
     parts += [u32(_RTA["RTA_PRIORITY"], route.metric)] if route.metric else []
     parts += [u32(_RTA["RTA_TABLE"], route.table)] if route.table else []
     metrics = [u32(n, value) for n, value in ((_METRIC_MTU, route.mtu), (_METRIC_ADVMSS, route.advmss)) if value]
+    metrics += [text(_METRIC_CONGCTL, route.congctl)] if route.congctl else []
     parts += [nested(_RTA["RTA_METRICS"], *metrics)] if metrics else []
     return header + b"".join(parts) + u32(_RTA["RTA_OIF"], index)

@@ -50,6 +50,13 @@ class Antispoof(enum.StrEnum):
     OFF = "off"
 
 
+class Congctl(enum.StrEnum):
+    """Which congestion control TCP has between containers of one network: that of the host, or a better one where there is."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
 class Ingress(enum.StrEnum):
     """Who may connect into a network that is `open`, as CNI's firewall plugin says it: everybody, all but the networks that have
     such a policy too, or not even its own containers."""
@@ -249,6 +256,7 @@ class BridgeOptions:
     existing: bool = False
     inhibit: bool = False
     ndp_proxy: str | None = None
+    congctl: Congctl = Congctl.AUTO
 
     def gateway_mode(self, version: int) -> GatewayMode:
         """The gateway mode of one family (4 or 6). Whom the host answers for is reachable at its own address."""
@@ -277,6 +285,7 @@ BRIDGE_OPTIONS: dict[str, tuple[str, option.Reader]] = {
     EXISTING: ("existing", option.boolean),
     "com.docker.network.bridge.inhibit_ipv4": ("inhibit", option.boolean),
     "ndp_proxy": ("ndp_proxy", option.ifname),
+    "congctl": ("congctl", option.one_of(Congctl)),
 }
 
 

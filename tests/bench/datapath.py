@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netrt.api.client import Client
+from netrt.kernel.facts import near_congctl
 from tests.bench.load import measured, serving
 from tests.bench.table import Row
 
@@ -76,16 +77,33 @@ def address_of(client: Client, container: str, network: str) -> str:
 
 
 def bridged(client: Client) -> Iterator[Row]:
-    """Containers of one network."""
-    client.create_network("path")
-    for name in ("path1", "path2"):
-        client.create_container(name, networks=["path"])
-    ours = Way("ours", "/run/netns/netrt-path1", address_of(client, "path2", "path"))
+    """Containers of one network, with the congestion control of the bare bridge."""
+    client.create_network("path", options={"congctl": "off"})
+    ours = between(client, "path")
     with ended(serving("/run/netns/netrt-path2", PORT)), bare_bridge() as bare:
         for load, what, unit, scale in (("stream", "stream", "MB", 1e6), ("turns", "round trips", "/s", 1)):
             figure, against = medians(load, (ours, bare))
             yield Row(f"{what}, one network / bare bridge", figure / against, 0.95, figure / scale, against / scale, unit,
                       at_least=True)  # fmt: skip
+        if near_congctl():
+            yield near(client, ours)
+
+
+def between(client: Client, network: str) -> Way:
+    """From one new container of a network to another, where nobody serves yet."""
+    for number in (1, 2):
+        client.create_container(f"{network}{number}", networks=[network])
+    return Way(network, f"/run/netns/netrt-{network}1", address_of(client, f"{network}2", network))
+
+
+def near(client: Client, untuned: Way) -> Row:
+    """What the congestion control that neighbours get on such a host is worth."""
+    client.create_network("near")
+    ours = between(client, "near")
+    with ended(serving("/run/netns/netrt-near2", PORT)):
+        figure, against = medians("stream", (ours, untuned))
+    return Row("stream, host with BBR / without congctl", figure / against, 2.0, figure / 1e6, against / 1e6, "MB",
+               at_least=True)  # fmt: skip
 
 
 @contextlib.contextmanager
