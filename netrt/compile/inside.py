@@ -10,7 +10,7 @@ from netrt.compile.facing import gateway_attachment
 from netrt.compile.tuning import compile_tuning
 from netrt.dataplane.objects import ON_LINK, UNIVERSE, Address, Object, Route, Rule, Sysctl
 from netrt.ipam.pools import overlaps
-from netrt.model.address import alone, family, prefix_of
+from netrt.model.address import alone, family, host_of, prefix_of
 from netrt.model.container import Attachment
 from netrt.model.network import Mode, Network
 from netrt.model.plugged import Tuning, Way
@@ -75,12 +75,21 @@ def _beside(network: Network, attachment: Attachment, netns: str, congctl: str) 
 
 
 def _near(network: Network, attachment: Attachment, netns: str, congctl: str) -> Iterator[Route]:
-    """To who has an address of the same subnet, before the kernel's own route there, which has no congestion control."""
+    """To who has an address of the same subnet, before the kernel's own route there, which has no congestion control. Of several
+    IPv4 addresses the one of the subnet is said, as by the kernel's."""
     for interface in attachment.addresses:
         subnet = str(ip_network(interface, strict=False))
         if alone(interface) != subnet:
-            metric = NEAR_METRIC6 if family(interface) == 6 else 0
-            yield Route(netns=netns, dst=subnet, via="", link=attachment.ifname, metric=metric, congctl=congctl)
+            six = family(interface) == 6
+            yield Route(
+                netns=netns,
+                dst=subnet,
+                via="",
+                link=attachment.ifname,
+                metric=NEAR_METRIC6 if six else 0,
+                src="" if six else host_of(interface),
+                congctl=congctl,
+            )
 
 
 def leased_ways(state: State, network: Network, attachment: Attachment) -> Iterator[Way]:

@@ -50,7 +50,7 @@ SANDBOX: dict[str, tuple[Vandal, str]] = {
     "addresses flushed": (inside("addr flush dev eth0"), "address"),
     "default routes removed": (inside("route del default"), "route"),
     "IPv6 default route removed": (inside("-6 route del default"), "route"),
-    "route to the subnet removed": (inside("route del {four}"), "address"),
+    "route to the subnet removed": (inside("route del {four} proto kernel"), "address"),
     "down": (inside("link set eth0 down"), "link attribute"),
     "MTU": (inside("link set eth0 mtu 1300"), "link attribute"),
     "MAC": (inside("link set eth0 address 02:00:00:00:00:78"), "link attribute"),
