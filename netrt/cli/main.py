@@ -6,6 +6,7 @@ Exit status: 0 done, 1 the daemon or a check refused, 2 the command line could n
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -87,6 +88,8 @@ def _fail(message: str, status: int) -> int:
 
 def execute(argv: list[str]) -> int:
     """Run one command line. Returns its exit status."""
+    gc.freeze()
+    gc.enable()
     try:
         done = cli.main(argv, prog_name="netrt", standalone_mode=False)
     except click.UsageError as error:
@@ -98,7 +101,7 @@ def execute(argv: list[str]) -> int:
     except NetrtError as error:
         return _fail(str(error), 1)
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error), 1)
     except click.Abort as error:
         interrupted = isinstance(error.__cause__, KeyboardInterrupt)
         return INTERRUPTED if interrupted else _fail("cancelled", 1)
@@ -111,5 +114,13 @@ def execute(argv: list[str]) -> int:
 
 
 def main() -> None:
-    """The program `netrt`."""
-    sys.exit(execute(sys.argv[1:]))
+    """The program `netrt`. It ends without taking itself apart, which would be a quarter of what it does."""
+    status = execute(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:  # whoever read it has left
+        pass
+    except OSError as error:
+        status = _fail(f"the output cannot be written: {error.strerror}", 1)
+    os._exit(status)

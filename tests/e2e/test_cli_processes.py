@@ -199,3 +199,9 @@ def test_a_reader_that_leaves_is_no_fault(netrt: Netrt, host: Host) -> None:
     netrt("network", "ls")
     done = host.run("sh", "-c", f"{PROGRAM} network ls | true; {PROGRAM} inspect host | head -n 1")
     assert (done.stdout, done.stderr) == ("[\n", "")
+
+
+def test_output_that_nobody_can_take_is_an_error(netrt: Netrt, host: Host) -> None:
+    netrt("network", "ls")
+    done = host.run("sh", "-c", f"{PROGRAM} network ls >/dev/full", check=False)
+    assert (done.returncode, done.stderr) == (1, "netrt: No space left on device\n")
