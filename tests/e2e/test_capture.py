@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
 import signal
 import socket
 import subprocess
@@ -99,3 +102,26 @@ def test_what_cannot_be_captured_is_refused(netrt: Netrt, pair: tuple[Box, Box])
     assert "no container and no network 'nobody'" in netrt.refused("capture", "nobody")
     assert "/none/x cannot be written: No such file" in netrt.refused("capture", "-w", "/none/x", "web")
     assert "0 is not in the range" in netrt.refused("capture", "--count", "0", "web")
+
+
+def test_what_takes_long_shows_that_it_goes_on(host: Host, pair: tuple[Box, Box]) -> None:
+    """On a terminal only, on the standard error output: a sign of life of `debug`, and how many packets there were."""
+    for words, parts in (
+        (("debug", "web"), ("asking from inside web",)),
+        (("capture", "--quiet", "--count", "2", "web", "udp"), ("web", "0 packets", "2 packets")),
+    ):
+        leader, follower = pty.openpty()
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+        child = subprocess.Popen([PROGRAM, *words], stdout=subprocess.PIPE, stderr=follower, env=environment)
+        os.close(follower)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: the other end is closed
+            while chunk := os.read(leader, 65536):
+                shown += chunk
+                if b"0 packets" in shown and b"2 packets" not in shown:
+                    say(pair, 7)
+        os.close(leader)
+        out, _ = child.communicate(timeout=30)
+        assert not [part for part in parts if part.encode() not in shown], shown
+        assert b"asking" not in out
+        assert b"\x1b" not in out
