@@ -40,7 +40,7 @@ kernel: setup ## contracts, failures, crashes and drift on the real kernel (root
 e2e: setup ## packets, through the command line and the daemon (root)
 	$(pytest) -q -n 2 tests/e2e
 
-e2e-runtimes: setup ## podman, containerd, runc, crun, LXC, libcni and the reference plugins with ours (root; installs them with apt)
+e2e-runtimes: setup ## podman, containerd, runc, crun, LXC, libvirt, libcni and the reference plugins with ours (root; installs them with apt)
 	.ci/runtimes
 	NETRT_RUNTIMES=1 $(pytest) -q -n 2 -rs tests/runtimes
 
