@@ -58,7 +58,7 @@ def test_the_list_of_known_options_is_shown() -> None:
     known = str(refusal.value).partition("(known: com.docker.network.{")[2]
     assert known.startswith("bridge.name, bridge.enable_icc, ")
     assert "driver.mtu" in known.partition("}")[0]
-    assert known.endswith(", ndp_proxy)")
+    assert known.endswith(", ndp_proxy, congctl)")
 
 
 @pytest.mark.parametrize(
