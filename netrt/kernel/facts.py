@@ -53,7 +53,7 @@ def gather(netlink: Netlink, forwarding: Forwarding, mtu: int = DEFAULT_MTU) -> 
 
 def near_congctl() -> str:
     """For TCP between containers of one network. BBR paces what it sends by a timer, as if there were a bottleneck on the way;
-    over a bridge that takes two thirds of the speed. Empty where the host has another default, or nothing better."""
+    over a bridge that costs a third of the speed or more. Empty where the host has another default, or nothing better."""
     default, there = (read(f"net/ipv4/tcp_{name}_control") or "" for name in ("congestion", "available_congestion"))
     return "cubic" if default.startswith("bbr") and "cubic" in there.split() else ""
 
