@@ -34,7 +34,11 @@ class Transport:
         """Told of each request where its time went: which one it was, milliseconds from here, and the daemon's spans."""
 
     def request(self, method: str, path: str, query: Mapping[str, str] = NOTHING, body: Any = None) -> Any:
-        """Ask, and return the decoded JSON of the answer, None where it has no body. Raises NetrtError."""
+        """Ask, and return the decoded JSON of the answer, None where it has no body. A question (GET) that a daemon took with it
+        to its end is asked once more, of the next one. Raises NetrtError."""
+        return self._answered(method, path, query, body, again=method == "GET")
+
+    def _answered(self, method: str, path: str, query: Mapping[str, str], body: Any, *, again: bool) -> Any:
         connection = self._kept
         if connection is None or connection.stale():
             self.close()
@@ -47,6 +51,8 @@ class Transport:
             raise
         except Broken as error:
             self.close()
+            if again:
+                return self._answered(method, path, query, body, again=False)
             raise Unavailable(
                 f"netrtd at {self.path} ended before it answered", hint="see its log", retry=True
             ) from error

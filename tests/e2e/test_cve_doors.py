@@ -209,7 +209,7 @@ def test_cve_s25_a_path_that_leads_elsewhere_by_now(host: Host, netrt: Netrt) ->
     netrt("network", "create", "back")
     theirs = host.namespace("theirs")
     netrt("container", "create", "--name", "pod", "--network", "app", "--netns", theirs)
-    before = host.run("ip", "-n", "outside", "-d", "addr").stdout
+    before = host.run("ip", "-n", "outside", "-br", "addr").stdout
     for other in (bystander.path, "/proc/self/ns/net"):
         host.run("umount", "-l", theirs)
         host.run("mount", "--bind", other, theirs)
@@ -223,7 +223,7 @@ def test_cve_s25_a_path_that_leads_elsewhere_by_now(host: Host, netrt: Netrt) ->
     host.run("mount", "--bind", bystander.path, theirs)
     netrt("network", "disconnect", "app", "pod")
     netrt("rm", "pod")
-    assert host.run("ip", "-n", "outside", "-d", "addr").stdout == before
+    assert host.run("ip", "-n", "outside", "-br", "addr").stdout == before
 
 
 def test_cve_2020_13401_guests_tell_the_owner_of_their_bridge_nothing(host: Host, netrt: Netrt) -> None:
