@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from netrt.paths import Paths
 from tests.waiting import wait_until
 
 TOLERANCE = 0.05
+STILL = 0.5
+"""Seconds without a change after which nothing more is to be expected."""
 NET = "app"
 
 
@@ -49,6 +52,7 @@ def burden() -> Burden:
 def rested(before: Burden | None = None) -> Burden:
     """Its burden when it has nothing to do: namespaces made ahead are there again, links that go have gone."""
     wait_until(lambda: burden().links <= (before.links if before else 3), 20, "the end of links")
+    wait_until(Still(), 20, "the rest of the daemon")
     found = burden()
     if before:
         wait_until(
@@ -56,6 +60,19 @@ def rested(before: Burden | None = None) -> Burden:
         )
         found = burden()
     return found
+
+
+class Still:
+    """Whether as many files as now were open for some time: what is made ready between commands is made at once, or never."""
+
+    def __init__(self) -> None:
+        self._files, self._since = -1, 0.0
+
+    def __call__(self) -> bool:
+        files = burden().files
+        if files != self._files:
+            self._files, self._since = files, time.monotonic()
+        return time.monotonic() - self._since > STILL
 
 
 def cycle(client: Client, count: int) -> None:
