@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -28,6 +29,8 @@ from netrt.model.decision import Touched
 from netrt.paths import Paths
 
 DRY_RUN = "dry-run"
+
+T = TypeVar("T")
 
 
 class Glance(Protocol):
@@ -89,7 +92,11 @@ class Api:
             return await self._asked(complete)
 
     async def _asked(self, command: Command, *, dry_run: bool = False) -> Outcome:
-        loop, asked = asyncio.get_running_loop(), self.engine.submit(command, dry_run=dry_run)
+        return await self.delivered(self.engine.submit(command, dry_run=dry_run))
+
+    async def delivered(self, asked: Future[T]) -> T:
+        """The engine's answer, after who waits for its commit was told. Raises NetrtError."""
+        loop = asyncio.get_running_loop()
         over: asyncio.Future[None] = loop.create_future()
 
         def deliver() -> None:

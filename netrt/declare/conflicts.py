@@ -44,7 +44,7 @@ def _overlap(one: str, other: str) -> bool:
 
 def _check_addresses(present: Present, wish: Wish, plan: Plan, gone: set[str]) -> None:
     made = {step.network.name for step in plan.steps if isinstance(step, MakeNetwork)}
-    grown = {step.name for step in plan.steps if isinstance(step, Update) and (step.grow or step.add or step.ipv6)}
+    grown = {step.name for step in plan.steps if isinstance(step, Update) and step.roomier}
     held: dict[tuple[str, str], str] = {}
     for container in present.containers.values():
         if container.name not in gone and container.name not in wish.containers:

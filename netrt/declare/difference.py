@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from netrt.declare.steps import singles
 from netrt.declare.wish import APPLIED, ContainerWish, EndpointWish, NetworkWish
 from netrt.model.address import family
-from netrt.model.network import Subnet
+from netrt.model.network import BRIDGE_NAME, Subnet
 from netrt.model.port import PortMapping
 
-BRIDGE_NAME = "com.docker.network.bridge.name"
 CHOSEN = ("ip", "ip6", "mac", "ifname")
 """What netrt chooses of an endpoint where it is not asked for."""
 
@@ -26,9 +25,11 @@ def network_differences(seen: NetworkWish, wanted: NetworkWish) -> Iterator[str]
         before, after = getattr(seen, name), getattr(wanted, name)
         if before != after:
             yield f"{name} {_said(before)} -> {_said(after)}"
-    if seen.ipv6 != wanted.ipv6 and not growth(seen, wanted):
+    if growth(seen, wanted):
+        return
+    if seen.ipv6 != wanted.ipv6:
         yield f"ipv6 {_said(seen.ipv6)} -> {_said(wanted.ipv6)}"
-    if not _fits(seen.subnets, wanted.subnets) and not growth(seen, wanted):
+    if not _fits(seen.subnets, wanted.subnets):
         yield f"subnets {_blocks(seen.subnets)} -> {_blocks(wanted.subnets)}"
 
 

@@ -342,7 +342,7 @@ def independent(steps: Iterable[Step]) -> Iterator[Step]:
         isinstance(s, TakeContainer | TakeNetwork | Leave) or (isinstance(s, Publish) and s.remove) for s in steps
     )
     networks = {step.network.name for step in steps if isinstance(step, MakeNetwork)}
-    networks |= {step.name for step in steps if isinstance(step, Update) and (step.grow or step.add or step.ipv6)}
+    networks |= {step.name for step in steps if isinstance(step, Update) and step.roomier}
     if networks:
         networks.add(DEFAULT_NETWORK)  # it may be made after these, and gets what they leave
     containers = {step.container.name for step in steps if isinstance(step, MakeContainer)}

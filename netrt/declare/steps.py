@@ -30,6 +30,11 @@ class Update:
     ipv6: bool = False
     place: str = field(default="", compare=False)
 
+    @property
+    def roomier(self) -> bool:
+        """Whether there may be addresses afterwards that there were not before."""
+        return bool(self.grow or self.add or self.ipv6)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeNetwork:

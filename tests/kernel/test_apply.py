@@ -8,8 +8,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,19 +21,12 @@ from netrt.dataplane.objects import HOST, Address, Element, Link, LinkKind, Pin,
 from netrt.dataplane.scope import Scope
 from netrt.errors import KernelRefused
 from netrt.kernel.kernel import LinuxKernel
-from netrt.paths import Paths
 from tests.contract.boxes import BRIDGE, GATEWAYS, NETWORK, Box, change, up
 from tests.contract.test_kernel import ONE, TWO
 from tests.host import Host
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def kernel(host: Host) -> Iterator[LinuxKernel]:
-    with closing(LinuxKernel(Paths())) as made:
-        yield made
 
 
 def attachment(box: Box) -> HostState:

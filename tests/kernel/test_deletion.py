@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,6 @@ from netrt.dataplane.scope import Scope
 from netrt.errors import KernelRefused
 from netrt.kernel.deletion import THREADS
 from netrt.kernel.kernel import LinuxKernel
-from netrt.paths import Paths
 from tests.contract.boxes import BRIDGE, Box, up
 from tests.host import Host
 from tests.traffic import Place
@@ -25,10 +22,9 @@ pytestmark = pytest.mark.root
 
 
 @pytest.fixture
-def kernel(host: Host) -> Iterator[LinuxKernel]:
-    with closing(LinuxKernel(Paths())) as made:
-        made.apply([ops.AddBridge(BRIDGE), up(BRIDGE)])
-        yield made
+def kernel(kernel: LinuxKernel) -> LinuxKernel:
+    kernel.apply([ops.AddBridge(BRIDGE), up(BRIDGE)])
+    return kernel
 
 
 def links_of(place: Place) -> list[str]:

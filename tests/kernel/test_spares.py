@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-
 import pytest
 
 from netrt.dataplane import ops
 from netrt.dataplane.objects import NamePort, Pin
 from netrt.kernel import nameport
 from netrt.kernel.kernel import LinuxKernel
-from netrt.paths import Paths
 from tests.host import Host
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def kernel(host: Host) -> Iterator[LinuxKernel]:
-    with closing(LinuxKernel(Paths())) as made:
-        yield made
 
 
 def made_ahead(kernel: LinuxKernel) -> bool:

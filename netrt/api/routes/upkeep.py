@@ -38,9 +38,7 @@ async def show_garbage(api: Api, request: web.Request) -> web.Response:
 
 async def take_away(api: Api, request: web.Request) -> web.Response:
     files = await asyncio.wrap_future(api.engine.look(lambda _, state: _swept(api.paths, state)))
-    loop, future = asyncio.get_running_loop(), api.engine.collect()
-    future.add_done_callback(lambda _: loop.call_soon_threadsafe(api.hub.deliver))
-    return _garbage((*await asyncio.wrap_future(future), *files))
+    return _garbage((*await api.delivered(api.engine.collect()), *files))
 
 
 def _garbage(found: tuple[Garbage, ...]) -> web.Response:
