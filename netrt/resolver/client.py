@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import struct
@@ -28,7 +27,6 @@ class Resolver:
         self._path = path
         self._patience = patience
         self._socket: socket.socket | None = None
-        self._bell, self._handed_over = -1, False
         self._frames = Frames()
 
     def take(self, names: Names) -> Taken:
@@ -62,7 +60,6 @@ class Resolver:
         """Names go on being served."""
         if self._socket:
             self._socket.close()
-            os.close(self._bell)
             self._socket = None
 
     def _connected(self) -> socket.socket:
@@ -74,7 +71,6 @@ class Resolver:
             except OSError as error:
                 made.close()
                 raise Unavailable(f"netrt-dns is not there: {self._path}: {_words(error)}", retry=True) from error
-            self._bell, self._handed_over = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK), False
             self._socket, self._frames = made, Frames()
         return self._socket
 
@@ -86,23 +82,9 @@ class Resolver:
         connection = self._connected()
         try:
             connection.settimeout(self._patience)
-            words = framed(message)
-            at_once = self._begun(connection, words)
-            os.eventfd_write(self._bell, 1)
-            if at_once < len(words):
-                connection.sendall(words[at_once:])
+            connection.sendall(framed(message))
         except OSError as error:
             raise self._mute(error) from error
-
-    def _begun(self, connection: socket.socket, words: bytes) -> int:
-        """How many bytes of a message were sent without waiting."""
-        with contextlib.suppress(BlockingIOError):
-            if self._handed_over:
-                return connection.send(words, socket.MSG_DONTWAIT)
-            sent = socket.send_fds(connection, [words], [self._bell], socket.MSG_DONTWAIT)
-            self._handed_over = True
-            return sent
-        return 0
 
     def _answer(self) -> Taken:
         try:

@@ -41,7 +41,6 @@ class Control:
         self._left = left
         self._listener = _listening(path)
         self._connections: dict[socket.socket, Frames] = {}
-        self._bells: dict[socket.socket, int] = {}
         loop.watch(self._listener.fileno(), READ, self._accept)
 
     def close(self) -> None:
@@ -68,34 +67,11 @@ class Control:
         del self._connections[connection]
         self._loop.forget(connection.fileno())
         connection.close()
-        if (bell := self._bells.pop(connection, None)) is not None:
-            self._loop.forget(bell)
-            os.close(bell)
-
-    def _rung(self, connection: socket.socket, bell: int) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(bell)
-        self._read(connection)
-
-    def _wait(self, connection: socket.socket) -> None:
-        """For the bell, where a connection has one and the rest of a message is not on its way."""
-        if connection in self._bells:
-            self._loop.change(connection.fileno(), READ if self._connections[connection].amid else 0)
-
-    def _received(self, connection: socket.socket) -> bytes:
-        """What has come, and with the first of it perhaps a bell. Raises OSError."""
-        if connection in self._bells:
-            return connection.recv(CHUNK)
-        piece, bells, _, _ = socket.recv_fds(connection, CHUNK, 1)
-        if bells:
-            self._bells[connection] = bells[0]
-            self._loop.watch(bells[0], READ, lambda _: self._rung(connection, bells[0]))
-        return piece
 
     def _read(self, connection: socket.socket) -> None:
         frames = self._connections[connection]
         try:
-            piece = self._received(connection)
+            piece = connection.recv(CHUNK)
             frames.add(piece)
             while (body := frames.next()) is not None:
                 self._acknowledge(connection, self._do(read_message(body)))
@@ -104,9 +80,7 @@ class Control:
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             _log.warning("netrtd is not understood: %s", error)
             piece = b""
-        if piece:
-            self._wait(connection)
-        else:
+        if not piece:
             self._end(connection)
             self._left()
 

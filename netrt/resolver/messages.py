@@ -1,11 +1,7 @@
 """What netrtd and netrt-dns say to each other: over a unix socket, each message behind its length, in msgpack.
 
 netrtd speaks first, and each of its messages is answered by one `Taken`. A `Change` fits the names with the mark that it names
-and no others, so that it does not matter who was restarted in between: what does not fit is refused, and all names are sent.
-
-With the first bytes of a connection netrtd may hand over an eventfd, its bell: then it rings after each message, or after as much
-of it as the socket takes at once, and netrt-dns waits for that. Whoever sends to a unix socket is believed to wait afterwards, so
-the kernel wakes the receiver on the sender's processor; but netrtd goes on. Of an eventfd nothing is believed."""
+and no others, so that it does not matter who was restarted in between: what does not fit is refused, and all names are sent."""
 
 from __future__ import annotations
 
@@ -73,11 +69,6 @@ class Frames:
 
     def __init__(self) -> None:
         self._pieces = bytearray()
-
-    @property
-    def amid(self) -> bool:
-        """Whether a part of a message has come and the rest has not."""
-        return bool(self._pieces)
 
     def add(self, piece: bytes) -> None:
         self._pieces += piece

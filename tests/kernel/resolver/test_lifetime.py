@@ -76,8 +76,8 @@ def test_names_may_be_more_than_a_socket_takes_at_once(lab: Lab) -> None:
         assert box.looked_up("web") == [f"10.1.0.{round_}"]
 
 
-def test_who_has_no_bell_is_heard_too(lab: Lab) -> None:
-    """As netrtd of an older version."""
+def test_several_messages_come_by_one_connection(lab: Lab) -> None:
+    """Whoever sends them."""
     box = lab.box("box")
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(lab.paths.resolver_socket)
