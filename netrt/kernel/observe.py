@@ -83,12 +83,15 @@ class _Sight:
 
 def observe(scope: Scope, netlink: Netlink, settings: Tree, procfs: Procfs, nft: Nft) -> HostState:
     """Look. `netlink` and `settings` are of the calling thread's namespace, the host's. Raises OSError, KernelRefused."""
-    views = _views(scope)
+    views, pins = _views(scope), list(_pins(scope))
+    if scope.everything:
+        for pin in pins:  # also where nothing is wanted any more: links in there, unlike their namespace, end at a word
+            views.setdefault(pin.path, _View())
     sights = {HOST: _look(netlink, settings, views.pop(HOST, _View()), everything=scope.everything)}
     there = {path: view for path, view in views.items() if os.path.exists(path)}
     if there:
         sights |= away(lambda: _look_inside(there, netlink, procfs, everything=scope.everything))
-    seen: list[Object] = [*_pins(scope), *_links(sights, scope), *_others(sights, scope)]
+    seen: list[Object] = [*pins, *_links(sights, scope), *_others(sights, scope)]
     for place, sight in sights.items():
         seen += _inside(place, sight, scope)
     filtering = [key for key in scope.keys if key[0] in ("element", "skeleton")]
@@ -279,7 +282,7 @@ def _nsid(netlink: Netlink, netns: int) -> int:
 # tell
 
 
-def _pins(scope: Scope) -> Iterator[Object]:
+def _pins(scope: Scope) -> Iterator[Pin]:
     paths = {key[1] for key in scope.keys if key[0] == "pin"}
     if scope.everything:
         paths |= _pinned()

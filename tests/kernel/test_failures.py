@@ -248,3 +248,19 @@ def test_a_kill_at_any_operation_leaves_before_or_after(
     engine.close()
     engine_on(store).start()
     assert not differences(after, snapshot(host)), "killed after the save"
+
+
+def test_a_link_goes_at_once_though_its_namespace_is_held(
+    host: Host, engine_on: Callable[[MemoryStore], Engine]
+) -> None:
+    """By whom it is, and for how long, must not matter: its MAC address stands in the way of the next one's."""
+    store = MemoryStore(initial_state())
+    engine = engine_on(store)
+    _before(host, Flow((lan,), box), engine)
+    forgotten = MemoryStore(store.load())
+    engine.submit(box).result(20)
+    with open("/run/netns/netrt-box", "rb"):
+        engine = engine_on(forgotten)
+        engine.start()
+        assert not Path("/run/netns/netrt-box").exists()
+        engine.submit(box).result(20)
