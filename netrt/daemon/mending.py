@@ -32,11 +32,11 @@ AGAIN = 5.0
 
 
 class Ears(Protocol):
-    """The kernel, as far as it can be listened to: at a socket for links and what is on them, and at one for nftables; `locked`
+    """The kernel, as far as it can be listened to: at files for links and what is on them, for pins, and for nftables; `locked`
     says that nobody else can change our tables."""
 
     @property
-    def ears(self) -> tuple[int, int]: ...
+    def ears(self) -> tuple[int, int, int]: ...
 
     @property
     def locked(self) -> bool: ...
@@ -73,8 +73,9 @@ class Mending:
             task.cancel()
 
     def _listen(self) -> None:
-        loop, (links, rules) = asyncio.get_running_loop(), self._ears
+        loop, (links, pins, rules) = asyncio.get_running_loop(), self._ears
         loop.add_reader(links, self._heard, self._moment)
+        loop.add_reader(pins, self._heard, self._moment)
         loop.add_reader(rules, self._heard, self._moment if self._locked else self._at_once())
 
     def _at_once(self) -> float:
@@ -86,7 +87,7 @@ class Mending:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._moment, self._listen)
         if not self._locked:
-            loop.add_reader(self._ears[1], self._heard, self._at_once())
+            loop.add_reader(self._ears[-1], self._heard, self._at_once())
 
     def _deaf(self) -> None:
         for ear in self._ears:

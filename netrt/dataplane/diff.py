@@ -71,7 +71,7 @@ def plan(seen: HostState, wanted: HostState) -> tuple[ops.Op, ...]:
         *_addresses_down(seen, wanted, gone),
         *(ops.UnpinNamespace(pin) for pin in unpinned),
         *_change(removed, ()),
-        *(ops.PinNamespace(p) for p in wanted.all(Pin) if p.key not in seen.objects),
+        *(ops.PinNamespace(p) for p in wanted.all(Pin) if seen.objects.get(p.key) != p),
         *_links_made(seen, wanted, gone),
         *_ruleset(wanted, loaded),
         *_change((), added),

@@ -92,6 +92,8 @@ def _where(netns: str) -> str:
 def _changed(held: Object, thing: Object) -> str:
     if isinstance(thing, Skeleton):
         return "has other rules than ours"
+    if isinstance(thing, Pin):
+        return "has lost its file, though it lives"
     changes = [
         f"has {field.name} {_shown(getattr(held, field.name))} instead of {_shown(getattr(thing, field.name))}"
         for field in fields(thing)

@@ -45,9 +45,11 @@ STACKED = (LinkKind.MACVLAN, LinkKind.IPVLAN)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
-    """A network namespace that we made, kept by a bind mount at `path`, with its loopback up."""
+    """A network namespace that we made, kept by a bind mount at `path`, with its loopback up. `lost`: it is there, but not at its
+    path."""
 
     path: str
+    lost: bool = False
 
     @property
     def key(self) -> Key:

@@ -33,7 +33,7 @@ DelNeighbor = wayops.DelNeighbor
 
 @dataclass(frozen=True, slots=True)
 class PinNamespace:
-    """Make a network namespace with its loopback up, and keep it by a bind mount."""
+    """Keep a network namespace by a bind mount: the one that was lost, or else a new one with its loopback up."""
 
     pin: Pin
 

@@ -23,6 +23,7 @@ from netrt.dataplane.objects import (
     Link,
     Neighbor,
     Object,
+    Pin,
     Redirect,
     Route,
     Setting,
@@ -81,7 +82,8 @@ def _without_link(host: HostState, link: Link) -> HostState:
 
 
 def _pin(host: HostState, op: ops.PinNamespace) -> HostState:
-    if op.pin.key in host.objects:
+    held = host.get(Pin, *op.pin.key)
+    if held and not held.lost:
         raise _refuse(op, errno.EEXIST)
     return host.replaced(added=[op.pin])
 

@@ -123,7 +123,8 @@ def concerned(kernel: Kernel, state: State, heard: Heard) -> Piece:
         wrong |= {name for name, inner in heard.inner.items() if not _inside(inner, links.get(name), wanted)}
     found = _about(state, bridges, wrong)
     back = _back(kernel, state, {bridges[name] for name in heard.changed | heard.outer.keys() if name in bridges})
-    found = replace(found, containers=found.containers | back)
+    unpinned = frozenset(state.sandboxes[path] for path in heard.unpinned if path in state.sandboxes)
+    found = replace(found, containers=found.containers | back | unpinned)
     closed = ALL in heard.closed  # then our rules may have to keep the host from being a router (facts.raised)
     off = state.networks.keys() if closed else {bridges[name] for name in heard.closed if name in bridges}
     return Piece(about=replace(found, networks=found.networks | off), rules=heard.rules or closed)

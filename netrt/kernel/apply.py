@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
 from typing import assert_never
@@ -104,11 +104,12 @@ NO_LINK = 0x7FFFFFFF
 
 class Sandboxes:
     """Sandboxes as open files. The last one stays open: an attach pins it, reaches into it and enters it. `host` is a socket of
-    the host's namespace, by which links are known that others in sandboxes stand on; `to_lead` are those, of the sandboxes of
-    `todo`, in which a name port is still to be put, and which one."""
+    the host's namespace, by which links are known that others in sandboxes stand on; `reach` opens one; `to_lead` are those, of
+    the sandboxes of `todo`, in which a name port is still to be put, and which one."""
 
-    def __init__(self, host: Netlink, todo: Iterable[ops.Op]) -> None:
+    def __init__(self, host: Netlink, todo: Iterable[ops.Op], reach: Callable[[str], int] = open_namespace) -> None:
         self.host = host
+        self._reach = reach
         self.to_lead = {op.port.netns: replace(op.port, netns="") for op in todo if isinstance(op, ops.PutNamePort)}
         self._path, self._descriptor = HOST, -1
 
@@ -116,7 +117,7 @@ class Sandboxes:
         """The open file, good until the next call. Raises Invalid."""
         if path != self._path:
             self.close()
-            self._descriptor = open_namespace(path)
+            self._descriptor = self._reach(path)
             self._path = path
         return self._descriptor
 

@@ -24,7 +24,7 @@ from netrt.kernel import links, routes, sysctl
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.netns import new_namespace, on_thread
 from netrt.kernel.nft import Nft
-from netrt.kernel.observe import husks
+from netrt.kernel.pins import husks
 from netrt.model.address import prefix_of
 
 _HALF = 1

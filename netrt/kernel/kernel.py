@@ -30,9 +30,10 @@ from netrt.kernel.inhabited import inhabited
 from netrt.kernel.listeners import listeners as read_listeners
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.nft import Nft
-from netrt.kernel.observe import alive, husks, marked, observe
+from netrt.kernel.observe import marked, observe
 from netrt.kernel.parents import lacking
 from netrt.kernel.parents import parents as read_parents
+from netrt.kernel.pins import Pins, alive, husks
 from netrt.kernel.procfs import Procfs
 from netrt.kernel.refused import harmless, named, refused
 from netrt.kernel.spares import SPARE, Spares
@@ -68,6 +69,7 @@ class LinuxKernel:
         self._events = Events(self._netlink)
         self._forwarding = Forwarding(paths.forwarding)
         self._entered = Entered(paths.entered)
+        self._pins = Pins()
         self._facts: HostFacts | None = None
         self._mtu = DEFAULT_MTU
         self._parents: set[str] = set()
@@ -81,6 +83,7 @@ class LinuxKernel:
         self._settings.close()
         self._procfs.close()
         self._spares.close()
+        self._pins.close()
         self._deletions.close()
 
     def facts(
@@ -110,7 +113,7 @@ class LinuxKernel:
         if scope.everything:
             scope = replace(scope, sandboxes=scope.sandboxes | self._entered.paths)
         try:
-            return observe(scope, self._netlink, self._settings, self._procfs, self._nft)
+            return observe(scope, self._netlink, self._settings, self._procfs, self._nft, self._pins)
         except OSError as error:
             raise _unreadable(error) from error
 
@@ -127,7 +130,10 @@ class LinuxKernel:
         try:
             heard = self._events.heard()
             rules, foreign = self._nft.disturbed(), self._nft.foreign_disturbed()
-            return replace(heard, rules=rules, foreign=foreign, way=(heard.way or heard.lost) and self._moved())
+            unpinned = self._pins.taken()
+            return replace(
+                heard, unpinned=unpinned, rules=rules, foreign=foreign, way=(heard.way or heard.lost) and self._moved()
+            )
         except OSError as error:
             raise _unreadable(error) from error
 
@@ -157,9 +163,9 @@ class LinuxKernel:
             raise _unreadable(error) from error
 
     @property
-    def ears(self) -> tuple[int, int]:
-        """The files that can be read when there is something to hear: that of links and so on, and that of nftables."""
-        return self._events.fileno(), self._nft.fileno()
+    def ears(self) -> tuple[int, int, int]:
+        """The files that can be read when there is something to hear: of links and so on, of pins, and of nftables."""
+        return self._events.fileno(), self._pins.fileno(), self._nft.fileno()
 
     @property
     def locked(self) -> bool:
@@ -195,7 +201,7 @@ class LinuxKernel:
 
     def apply(self, todo: Sequence[ops.Op]) -> None:
         """Do these in order. Raises KernelRefused, naming the first that was refused."""
-        sandboxes = Sandboxes(self._netlink, todo)
+        sandboxes = Sandboxes(self._netlink, todo, self._pins.open)
         try:
             self._entered.note(strangers(todo))
             for inside, row in groupby(todo, lambda op: place(op) != HOST):
@@ -240,19 +246,23 @@ class LinuxKernel:
         match op:
             case ops.PinNamespace(pin):
                 sandboxes.close()
-                wanted = sandboxes.to_lead.get(pin.path)
-                with self._spares.taken(wanted) as spare:
-                    netns.pin(pin.path, spare and spare.file)
-                    if spare and wanted and spare.names == wanted:
-                        del sandboxes.to_lead[pin.path]
+                if not self._pins.regained(pin.path):
+                    self._pin(pin.path, sandboxes)
             case ops.UnpinNamespace(pin):
                 sandboxes.close()
-                netns.unpin(pin.path)
+                self._pins.unpin(pin.path)
             case _:
                 try:
                     self._filter(op)
                 except KernelRefused as error:
                     raise named(op, error) from error
+
+    def _pin(self, path: str, sandboxes: Sandboxes) -> None:
+        wanted = sandboxes.to_lead.get(path)
+        with self._spares.taken(wanted) as spare:
+            self._pins.pin(path, spare and spare.file)
+            if spare and wanted and spare.names == wanted:
+                del sandboxes.to_lead[path]
 
     def _filter(self, op: FilterOp) -> None:
         """Do what is about nftables and connection tracking. Raises OSError, KernelRefused."""

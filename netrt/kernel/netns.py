@@ -29,16 +29,16 @@ T = TypeVar("T")
 CLONE_NEWNET = 0x40000000
 _NSFS_MAGIC = 0x6E736673
 _NS_GET_NSTYPE = 0xB703
-_MS_BIND, _MS_REC, _MS_SHARED, _MNT_DETACH, _NOFOLLOW = 0x1000, 0x4000, 0x100000, 2, 8
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 OWN_PINS = f"{PIN_DIRECTORY}/{PIN_PREFIX}"
 _OWN = "/proc/thread-self/ns/net"
 _HOST = "/proc/self/ns/net"  # that of the main thread, which never moves
 
-_libc = ctypes.CDLL(None, use_errno=True)
+libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _checked(result: int, what: str) -> None:
+def checked(result: int, what: str) -> None:
+    """Raises OSError where a function of `libc` says that it failed."""
     if result:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), what)
@@ -134,7 +134,7 @@ def run_inside(netns: int, work: Callable[[], T]) -> T:
 def enter(netns: int) -> None:
     """Move the calling thread, which `on_thread` or `away` looks after, into this namespace (an open file). Raises OSError."""
     assert threading.get_native_id() != os.getpid(), "the main thread stays where it is"
-    _checked(_libc.setns(netns, CLONE_NEWNET), "setns")
+    checked(libc.setns(netns, CLONE_NEWNET), "setns")
 
 
 def away(work: Callable[[], T]) -> T:
@@ -148,7 +148,7 @@ def away(work: Callable[[], T]) -> T:
     try:
         return work()
     finally:
-        if _libc.setns(home, CLONE_NEWNET) and not os.path.samestat(os.stat(_OWN), os.fstat(home)):
+        if libc.setns(home, CLONE_NEWNET) and not os.path.samestat(os.stat(_OWN), os.fstat(home)):
             os.abort()  # without the privilege to come back it had none to leave
         os.close(home)
 
@@ -175,78 +175,17 @@ def on_thread(work: Callable[[], T]) -> T:
     return results[0]
 
 
-# make and remove
+# make
 
 
 def new_namespace() -> int:
     """Move the calling thread, which `on_thread` made, into a new namespace with its loopback up, and return that as an open
     file. Raises OSError."""
-    _checked(_libc.unshare(CLONE_NEWNET), "unshare")
+    checked(libc.unshare(CLONE_NEWNET), "unshare")
     _loopback_up()
     return os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
-
-
-def pin(path: str, spare: int | None = None) -> None:
-    """Keep a network namespace with its loopback up at `path`, as `ip netns add` does: `spare`, an open file, or a
-    new one. Raises OSError; EEXIST where a namespace is there already."""
-    _share(os.path.dirname(path))
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDONLY | os.O_CLOEXEC, 0))
-    except FileExistsError:
-        if _held(path):
-            raise
-        # a file without a mount is what a crash, or a reboot where /run is kept, leaves: it serves as well as a new one
-
-    try:
-        if spare is not None:
-            _keep(spare, path)
-        else:
-            made = on_thread(new_namespace)
-            try:
-                _keep(made, path)
-            finally:
-                os.close(made)
-    except OSError:
-        os.unlink(path)
-        raise
-
-
-def _keep(namespace: int, path: str) -> None:
-    file = f"/proc/self/fd/{namespace}".encode()
-    _checked(_libc.mount(file, path.encode(), b"none", ctypes.c_ulong(_MS_BIND), None), "mount")
-
-
-def _held(path: str) -> bool:
-    """Whether something other than an empty file of the directory's own stands here."""
-    there, around = os.lstat(path), os.stat(os.path.dirname(path))
-    return there.st_dev != around.st_dev or not stat.S_ISREG(there.st_mode) or there.st_size > 0
-
-
-def _share(directory: str) -> None:
-    """Make the directory a shared mount, as `ip netns` does: a pin then shows, and goes, in every mount namespace."""
-
-    def share(more: int) -> None:
-        _checked(_libc.mount(b"", where, b"none", ctypes.c_ulong(_MS_SHARED | more), None), "mount --make-shared")
-
-    where = directory.encode()
-    os.makedirs(directory, mode=0o755, exist_ok=True)
-    try:
-        share(0)  # what is mounted below a shared mount is shared by itself; walking all pins would take time with each
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # EINVAL: no mount point yet
-            raise
-        _checked(_libc.mount(where, where, b"none", ctypes.c_ulong(_MS_BIND | _MS_REC), None), "mount --bind")
-        share(_MS_REC)
 
 
 def _loopback_up() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP))
-
-
-def unpin(path: str) -> None:
-    """Remove the pin; the namespace ends with its last process, its links some tens of ms later. Raises OSError."""
-    result = _libc.umount2(path.encode(), _MNT_DETACH | _NOFOLLOW)
-    if result and ctypes.get_errno() != errno.EINVAL:  # EINVAL: a file without a mount
-        _checked(result, "umount")
-    os.unlink(path)

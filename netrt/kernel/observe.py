@@ -10,16 +10,13 @@ import contextlib
 import errno
 import os
 import socket
-import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.objects import (
     HOST,
     MARK,
-    PIN_DIRECTORY,
-    PIN_PREFIX,
     ROUTE_PROTOCOL,
     STACKED,
     Address,
@@ -39,8 +36,9 @@ from netrt.errors import Invalid
 from netrt.kernel import links, nameport, neighbors, routes, rules, shaping
 from netrt.kernel.links import SeenLink
 from netrt.kernel.netlink import Netlink
-from netrt.kernel.netns import away, enter, identify, opened
+from netrt.kernel.netns import away, enter
 from netrt.kernel.nft import Nft
+from netrt.kernel.pins import Pins, pinned
 from netrt.kernel.procfs import Procfs
 from netrt.kernel.sysctl import Tree
 from netrt.kernel.ways import routed, routes_of
@@ -81,17 +79,17 @@ class _Sight:
     neighbors: list[Neighbor] = field(default_factory=list)
 
 
-def observe(scope: Scope, netlink: Netlink, settings: Tree, procfs: Procfs, nft: Nft) -> HostState:
+def observe(scope: Scope, netlink: Netlink, settings: Tree, procfs: Procfs, nft: Nft, pins: Pins) -> HostState:
     """Look. `netlink` and `settings` are of the calling thread's namespace, the host's. Raises OSError, KernelRefused."""
-    views, pins = _views(scope), list(_pins(scope))
+    views, kept = _views(scope), list(_pins(scope, pins))
     if scope.everything:
-        for pin in pins:  # also where nothing is wanted any more: links in there, unlike their namespace, end at a word
+        for pin in kept:  # also where nothing is wanted any more: links in there, unlike their namespace, end at a word
             views.setdefault(pin.path, _View())
     sights = {HOST: _look(netlink, settings, views.pop(HOST, _View()), everything=scope.everything)}
-    there = {path: view for path, view in views.items() if os.path.exists(path)}
+    there = {path: view for path, view in views.items() if pins.there(path)}
     if there:
-        sights |= away(lambda: _look_inside(there, netlink, procfs, everything=scope.everything))
-    seen: list[Object] = [*pins, *_links(sights, scope), *_others(sights, scope)]
+        sights |= away(lambda: _look_inside(there, netlink, procfs, pins, everything=scope.everything))
+    seen: list[Object] = [*kept, *_links(sights, scope), *_others(sights, scope)]
     for place, sight in sights.items():
         seen += _inside(place, sight, scope)
     filtering = [key for key in scope.keys if key[0] in ("element", "skeleton")]
@@ -150,11 +148,13 @@ def _views(scope: Scope) -> dict[str, _View]:
 # look
 
 
-def _look_inside(views: Mapping[str, _View], host: Netlink, procfs: Procfs, *, everything: bool) -> dict[str, _Sight]:
+def _look_inside(
+    views: Mapping[str, _View], host: Netlink, procfs: Procfs, pins: Pins, *, everything: bool
+) -> dict[str, _Sight]:
     """Look in these sandboxes, one after another, from the calling thread. `host` is a socket of the host's namespace."""
     sights = {}
     for path, view in views.items():
-        with contextlib.suppress(Invalid), opened(path) as netns:
+        with contextlib.suppress(Invalid), pins.opened(path) as netns:
             enter(netns)
             with Netlink() as netlink, Tree.of_sandbox(procfs) as settings:
                 sights[path] = _look(netlink, settings, view, marked=everything)
@@ -282,36 +282,9 @@ def _nsid(netlink: Netlink, netns: int) -> int:
 # tell
 
 
-def _pins(scope: Scope) -> Iterator[Pin]:
+def _pins(scope: Scope, pins: Pins) -> Iterator[Pin]:
     paths = {key[1] for key in scope.keys if key[0] == "pin"}
-    if scope.everything:
-        paths |= _pinned()
-    return (Pin(path=path) for path in alive(sorted(paths)))
-
-
-def _pinned() -> set[str]:
-    """The paths of all pins of ours, whether there is a namespace or not."""
-    with contextlib.suppress(FileNotFoundError):
-        return {f"{PIN_DIRECTORY}/{name}" for name in os.listdir(PIN_DIRECTORY) if name.startswith(PIN_PREFIX)}
-    return set()
-
-
-def husks() -> list[str]:
-    """Empty files where pins of ours are kept that lead to no namespace."""
-    paths = _pinned()
-    bare = sorted(paths - alive(paths).keys())
-    return [path for path in bare if stat.S_ISREG(os.lstat(path).st_mode) and not os.lstat(path).st_size]
-
-
-def alive(paths: Iterable[str]) -> dict[str, int]:
-    """Those of these paths that lead to a network namespace now, and its inode number."""
-    found = {}
-    for path in paths:
-        try:
-            found[path] = identify(path)
-        except Invalid:
-            continue
-    return found
+    return pins.seen(sorted(paths | pinned() if scope.everything else paths))
 
 
 def _links(sights: Mapping[str, _Sight], scope: Scope) -> Iterator[Object]:

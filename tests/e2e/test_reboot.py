@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from netrt import Client
-from netrt.kernel.netns import pin, unpin
+from netrt.kernel.pins import Pins, unpin
 from netrt.paths import Paths
 from tests.command import Netrt
 from tests.crash.reboot import empty
@@ -22,10 +23,10 @@ ROOM = 253
 
 def attach_all(boot: int) -> set[str]:
     """As many containers as there is room for, in namespaces that a runtime made. Their addresses."""
-    with Client(Paths().socket) as client:
+    with Client(Paths().socket) as client, closing(Pins()) as pins:
         for number in range(ROOM):
             path = f"/run/netns/pod{number}"
-            pin(path)
+            pins.pin(path)
             client.create_container(f"boot{boot}-{number}", networks=["app"], netns=path)
         return {str(held["IPv4Address"]) for held in client.network("app")["Containers"].values()}
 

@@ -20,6 +20,12 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.root
 
+
+def replaced(site: Site) -> None:
+    """Another namespace under the name of one of ours, before anybody looks."""
+    site.netrt.host.run("ip", "-batch", "-", input="netns del {0}\nnetns add {0}\n".format(Path(site.web.path).name))
+
+
 BRIDGE: dict[str, tuple[Vandal, str]] = {
     "deleted": (ip("ip link del {bridge}"), "bridge"),
     "down": (ip("ip link set {bridge} down"), "link attribute"),
@@ -62,7 +68,11 @@ FORWARDING: dict[str, tuple[Vandal, str]] = {
     "IPv4, of the bridge": (sysctl("net/ipv4/conf/{bridge}/forwarding"), "sysctl"),
     "IPv6, of the bridge": (sysctl("net/ipv6/conf/{bridge}/forwarding"), "sysctl"),
 }
-ALL = {"bridge": BRIDGE, "port": PORT, "sandbox": SANDBOX, "forwarding": FORWARDING}
+PIN: dict[str, tuple[Vandal, str]] = {
+    "deleted": (ip("ip netns del {web}"), "namespace"),
+    "replaced": (replaced, "namespace"),
+}
+ALL = {"pin": PIN, "bridge": BRIDGE, "port": PORT, "sandbox": SANDBOX, "forwarding": FORWARDING}
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Namespaces: what is one and what only looks so, pins that every tool sees, and threads that enter and end."""
+"""Namespaces: what is one and what only looks so, and threads that enter and end."""
 
 from __future__ import annotations
 
@@ -17,68 +17,6 @@ from tests.host import Host
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.root
-
-PIN = "/run/netns/netrt-one"
-
-
-def test_a_pin_is_seen_by_every_tool(host: Host) -> None:
-    netns.pin(PIN)
-    assert host.run("ip", "netns", "list").stdout.split() == ["netrt-one"]
-    shown = host.run("ip", "netns", "exec", "netrt-one", "ip", "-br", "link").stdout
-    assert shown.split()[0] == "lo"
-    assert "UP" in shown
-    assert host.run("nsenter", f"--net={PIN}", "ip", "-br", "link").stdout == shown
-    assert netns.identify(PIN) == os.stat(PIN).st_ino
-
-
-def test_a_pin_can_be_removed_by_ip(host: Host) -> None:
-    host.run("ip", "netns", "add", "before")
-    netns.pin(PIN)
-    host.run("ip", "netns", "delete", "netrt-one")
-    host.run("ip", "netns", "delete", "before")
-    assert os.listdir("/run/netns") == []
-    netns.pin(PIN)
-    netns.unpin(PIN)
-    assert os.listdir("/run/netns") == []
-
-
-def test_a_pin_goes_in_every_mount_namespace(host: Host) -> None:
-    """A process in a mount namespace that is a copy of ours must not hold the sandbox alive after its end (ip-netns(8))."""
-    netns.pin(PIN)
-    child = host.spawn(
-        "unshare", "--mount", "--propagation", "unchanged", "sh", "-c", "echo there; read line; ls /run/netns"
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline() == "there\n"
-    netns.unpin(PIN)
-    said, _ = child.communicate("\n", timeout=10)
-    assert said == ""
-
-
-def test_a_second_pin_is_refused_and_a_leftover_file_used(host: Host) -> None:
-    netns.pin(PIN)
-    with pytest.raises(FileExistsError):
-        netns.pin(PIN)
-    leftover = "/run/netns/netrt-two"
-    Path(leftover).touch()
-    netns.pin(leftover)
-    assert netns.identify(leftover)
-
-
-def test_a_leftover_that_holds_something_is_not_covered(host: Host) -> None:
-    Path("/run/target").write_text("precious")
-    os.makedirs("/run/netns", exist_ok=True)
-    os.symlink("/run/target", PIN)
-    with pytest.raises(FileExistsError):
-        netns.pin(PIN)
-    assert Path("/run/target").read_text() == "precious"
-
-
-def test_a_pin_that_cannot_be_made_leaves_no_file(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(netns, "_OWN", "/proc/nowhere")
-    with pytest.raises(FileNotFoundError):
-        netns.pin(PIN)
-    assert not os.path.exists(PIN)
 
 
 def plain_file() -> str:
