@@ -45,7 +45,7 @@ class Place:
 
     def listener(self, kind: int, port: int, address: str = "::") -> socket.socket:
         """A listening TCP or bound UDP socket; `::` is both families."""
-        made = self.open(_family(address), kind)
+        made = self.open(family(address), kind)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((address, port))
         if kind == socket.SOCK_STREAM:
@@ -59,7 +59,7 @@ class Place:
         return self.listener(socket.SOCK_DGRAM, port, address)
 
 
-def _family(address: str) -> int:
+def family(address: str) -> int:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
@@ -72,7 +72,7 @@ def seen(
 ) -> str:
     """The address from which `server` (TCP listener or UDP) sees `client` when that asks `address` at `port`; both ways are
     proven by a random word and its answer. Empty if it does not work within `patience` seconds."""
-    with client.open(_family(address), server.type) as asking:
+    with client.open(family(address), server.type) as asking:
         if source:
             asking.bind((source, 0))
         asking.setblocking(False)
@@ -121,7 +121,7 @@ def _datagram(asking: socket.socket, server: socket.socket, patience: float) -> 
 def conversation(client: Place, address: str, port: int, server: Place, server_port: int) -> Iterator[None]:
     """A TCP connection that was open before, and still carries words both ways afterwards, whoever speaks first."""
     listening = server.tcp(server_port)
-    asking = client.open(_family(address), socket.SOCK_STREAM)
+    asking = client.open(family(address), socket.SOCK_STREAM)
     asking.settimeout(PATIENT)
     asking.connect((address, port))
     talking, _ = listening.accept()

@@ -11,7 +11,7 @@ import pytest
 from tests.command import Box, Netrt
 from tests.e2e.conftest import HOST4, HOST6, OUTSIDE4, OUTSIDE6
 from tests.host import Host
-from tests.traffic import Place, conversation
+from tests.traffic import Place, conversation, family
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.root
@@ -75,7 +75,7 @@ def fragments(host: Host, *namespaces: str) -> int:
 
 def transferred(client: Place, address: str, port: int, server: Place, server_port: int) -> tuple[int, int]:
     """Ten megabytes each way over one connection, and the size of segments that each side sends."""
-    with server.tcp(server_port) as listening, client.open(_family(address), socket.SOCK_STREAM) as asking:
+    with server.tcp(server_port) as listening, client.open(family(address), socket.SOCK_STREAM) as asking:
         asking.settimeout(20)
         listening.settimeout(20)
         asking.connect((address, port))
@@ -93,10 +93,6 @@ def transferred(client: Place, address: str, port: int, server: Place, server_po
                 sending.join()
             sizes = [each.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) for each in (asking, answering)]
     return sizes[0], sizes[1]
-
-
-def _family(address: str) -> int:
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def _mtu(box: Box) -> int:
