@@ -121,6 +121,6 @@ def main() -> None:
         sys.stderr.flush()
     except BrokenPipeError:  # whoever read it has left
         pass
-    except OSError as error:
-        status = _fail(f"the output cannot be written: {error.strerror}", 1)
+    except OSError as error:  # which was said already where a command met it
+        status = status or _fail(f"the output cannot be written: {error.strerror}", 1)
     os._exit(status)

@@ -203,5 +203,6 @@ def test_a_reader_that_leaves_is_no_fault(netrt: Netrt, host: Host) -> None:
 
 def test_output_that_nobody_can_take_is_an_error(netrt: Netrt, host: Host) -> None:
     netrt("network", "ls")
-    done = host.run("sh", "-c", f"{PROGRAM} network ls >/dev/full", check=False)
-    assert (done.returncode, done.stderr) == (1, "netrt: No space left on device\n")
+    for buffered in ("", "PYTHONUNBUFFERED=1"):
+        done = host.run("sh", "-c", f"unset PYTHONUNBUFFERED; {buffered} {PROGRAM} network ls >/dev/full", check=False)
+        assert (done.returncode, done.stderr) == (1, "netrt: No space left on device\n")

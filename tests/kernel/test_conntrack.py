@@ -222,10 +222,10 @@ def test_it_costs_the_same_among_many(host: Host) -> None:
     def best() -> float:
         taken = []
         for _ in range(25):
-            begun = time.perf_counter()
+            begun = time.thread_time()
             conntrack.forget_port("udp", "", 5353, 5353, web.ip4)
             conntrack.forget_port("udp", "", 5353, 5353, web.ip6)
-            taken.append(time.perf_counter() - begun)
+            taken.append(time.thread_time() - begun)
         return min(taken)
 
     few = best()
