@@ -9,6 +9,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from socket import AF_INET, AF_INET6
 
+from pyroute2.netlink import NETLINK_SOCK_DIAG
 from pyroute2.netlink.rtnl import RTM_GETLINK
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.ndmsg import ndmsg
@@ -57,7 +58,8 @@ def look_inside(path: str, inode: int, probes: Sequence[Probe]) -> Inside:
 
 
 def _seen() -> Inside:
-    with Netlink() as netlink:
+    with Netlink() as netlink, Netlink(NETLINK_SOCK_DIAG) as sockets:
+        bound = listeners(PROTOCOLS, sockets)
         messages = netlink.dump(Request(RTM_GETLINK, 0, bytes(_LINK_HEADER)))
         names = {links.read_link(message).index: links.read_link(message).name for message in messages}
         held: dict[int, list[str]] = {}
@@ -70,7 +72,7 @@ def _seen() -> Inside:
         interfaces=tuple(_interface(message, held) for message in messages),
         ways=tuple(_way(way, names) for way in ways if way.table != _LOCAL and not way.dst.startswith("ff00:")),
         neighbours=tuple(each for each in found if each is not None),
-        servers=tuple(Server(protocol=s.protocol, address=s.ip, port=s.port) for s in listeners(PROTOCOLS)),
+        servers=tuple(Server(protocol=s.protocol, address=s.ip, port=s.port) for s in bound),
     )
 
 

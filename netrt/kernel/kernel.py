@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import assert_never
 
-from pyroute2.netlink import NETLINK_NETFILTER
+from pyroute2.netlink import NETLINK_NETFILTER, NETLINK_SOCK_DIAG
 
 from netrt.dataplane import ops
 from netrt.dataplane.facts import HostFacts
@@ -61,6 +61,7 @@ class LinuxKernel:
     def __init__(self, paths: Paths, *, lock_rules: bool = True) -> None:
         self._netlink = Netlink()
         self._conntrack = Netlink(NETLINK_NETFILTER)
+        self._sockets = Netlink(NETLINK_SOCK_DIAG)
         self._settings = Tree()
         self._procfs = Procfs()
         self._deletions = Deletions()
@@ -80,6 +81,7 @@ class LinuxKernel:
         self._events.close()
         self._netlink.close()
         self._conntrack.close()
+        self._sockets.close()
         self._settings.close()
         self._procfs.close()
         self._spares.close()
@@ -100,7 +102,11 @@ class LinuxKernel:
                 self._mtu = self._facts.mtu
             if parents or (anew and self._parents):
                 self._facts = self._with_parents(self._facts, probed=anew)
-            return replace(self._facts, listeners=read_listeners(listeners, owners=fresh)) if listeners else self._facts
+            return (
+                replace(self._facts, listeners=read_listeners(listeners, self._sockets, owners=fresh))
+                if listeners
+                else self._facts
+            )
         except OSError as error:
             raise _unreadable(error) from error
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from socket import AF_INET, AF_INET6, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP
 
-from pyroute2.netlink import NETLINK_SOCK_DIAG
 from pyroute2.netlink.diag import SOCK_DIAG_BY_FAMILY, SS_CLOSE, SS_LISTEN, inet_diag_msg
 
 from netrt.dataplane.facts import Listener
@@ -41,17 +40,16 @@ class _Bound:
     inode: int
 
 
-def listeners(protocols: Collection[str], *, owners: bool = False) -> tuple[Listener, ...]:
-    """The sockets that have a port of these protocols in the calling thread's namespace; with `owners`, also whose they are. Each
-    protocol costs a walk through the kernel's table of its sockets. Raises OSError."""
-    with Netlink(NETLINK_SOCK_DIAG) as netlink:
-        bound = [
-            _read(protocol, message)
-            for protocol, number, state in _PROTOCOLS
-            if protocol in protocols
-            for family in (AF_INET, AF_INET6)
-            for message in _dump(netlink, family, number, state)
-        ]
+def listeners(protocols: Collection[str], netlink: Netlink, *, owners: bool = False) -> tuple[Listener, ...]:
+    """The sockets that have a port of these protocols in the namespace of `netlink` (of NETLINK_SOCK_DIAG); with `owners`, also
+    whose they are. Each protocol costs a walk through the kernel's table of its sockets. Raises OSError."""
+    bound = [
+        _read(protocol, message)
+        for protocol, number, state in _PROTOCOLS
+        if protocol in protocols
+        for family in (AF_INET, AF_INET6)
+        for message in _dump(netlink, family, number, state)
+    ]
     names = _owners({b.inode for b in bound if b.port}) if owners else {}
     return tuple(
         Listener(protocol=b.protocol, ip=b.ip, port=b.port, dual=b.dual, owner=names.get(b.inode, ""))

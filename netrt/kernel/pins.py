@@ -41,7 +41,7 @@ class Pins:
         self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
         self._notify = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         checked(self._notify < 0, "inotify_init1")
-        self._watched = False
+        self._watched = self._shared = False
 
     def fileno(self) -> int:
         """What can be read when `taken` may find something."""
@@ -62,9 +62,10 @@ class Pins:
             if held:
                 yield Pin(path=path, lost=not _stands(held, path))
                 continue
-            with contextlib.suppress(Invalid):
-                self._hold(path, open_namespace(path))
-                yield Pin(path=path)
+            if os.path.exists(path):
+                with contextlib.suppress(Invalid):
+                    self._hold(path, open_namespace(path))
+                    yield Pin(path=path)
 
     def open(self, path: str) -> int:
         """The namespace that we hold, or else at this path, as an open file that the caller closes. Raises Invalid, OSError."""
@@ -97,6 +98,9 @@ class Pins:
     def pin(self, path: str, spare: int | None = None) -> None:
         """Keep a namespace with its loopback up at `path`: `spare`, an open file, or a new one. Raises OSError; EEXIST where
         something is there already."""
+        if not self._shared:
+            _share(os.path.dirname(path))
+            self._shared = True
         made = os.dup(spare) if spare is not None else on_thread(new_namespace)
         try:
             pin(path, made)
@@ -177,7 +181,6 @@ def alive(paths: Iterable[str]) -> dict[str, int]:
 def pin(path: str, namespace: int) -> None:
     """Keep a network namespace, an open file, at `path`, as `ip netns add` does. Raises OSError; EEXIST where something is there
     already."""
-    _share(os.path.dirname(path))
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDONLY | os.O_CLOEXEC, 0))
     except FileExistsError:
@@ -200,7 +203,7 @@ def _occupied(path: str) -> bool:
 
 
 def _share(directory: str) -> None:
-    """Make the directory a shared mount, as `ip netns` does: a pin then shows, and goes, in every mount namespace."""
+    """Have the directory as a shared mount, as `ip netns` does: a pin then shows, and goes, in every mount namespace."""
 
     def share(more: int) -> None:
         checked(libc.mount(b"", where, b"none", ctypes.c_ulong(_MS_SHARED | more), None), "mount --make-shared")

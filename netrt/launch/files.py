@@ -2,7 +2,8 @@
 
 Rule 1: they are bind-mounted into running containers, so they are written in place. Rule 2: a file whose text is right is not
 touched. Rule 3: names and addresses come from checked values; what `--add-host` and `--dns` gave is checked here once more and
-left out where it is wrong.
+left out where it is wrong. Rule 4: a container without a process, a namespace for others to use, has none until somebody is about
+to enter it (`furnish`); whoever has them gets what changes.
 
 Only the daemon writes them; this module is not loaded when a process starts."""
 
@@ -150,11 +151,22 @@ def affected(before: State, after: State) -> frozenset[str]:
     return frozenset(ids & after.containers.keys())
 
 
+def is_furnished(paths: Paths, container_id: str) -> bool:
+    """Whether a container has its files."""
+    return os.path.exists(paths.container(container_id))
+
+
+def furnish(paths: Paths, state: State, container_id: str, host: HostFiles) -> None:
+    """Write the files of a container as they should be. Raises OSError."""
+    write_files(paths.container(container_id), container_files(state, container_id, host))
+
+
 def refresh(paths: Paths, before: State, after: State, host: HostFiles) -> None:
-    """Write the files of every container that the step from `before` to `after` may concern, and remove the directories and logs
-    of those that are gone. At start-up `before` is an empty State. Raises OSError."""
+    """Write the files, where they are wanted, of every container that the step from `before` to `after` may concern, and remove
+    the directories and logs of those that are gone. At start-up `before` is an empty State. Raises OSError."""
     for container_id in affected(before, after):
-        write_files(paths.container(container_id), container_files(after, container_id, host))
+        if after.containers[container_id].process or is_furnished(paths, container_id):
+            furnish(paths, after, container_id, host)
     for container_id in departed(paths, before, after):
         shutil.rmtree(paths.container(container_id), ignore_errors=True)
         for log in (paths.log(container_id), f"{paths.log(container_id)}.1"):

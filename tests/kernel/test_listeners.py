@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from pyroute2.netlink import NETLINK_SOCK_DIAG
 
 from netrt.dataplane.facts import Listener
 from netrt.kernel.listeners import listeners
+from netrt.kernel.netlink import Netlink
 from netrt.model.port import PROTOCOLS
 from tests.host import Host
 
@@ -24,6 +26,11 @@ ME = f"{Path('/proc/self/comm').read_text().strip()} (pid {os.getpid()})"
 def sockets(host: Host) -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
+
+
+def found_by(protocols: Collection[str], *, owners: bool = False) -> tuple[Listener, ...]:
+    with Netlink(NETLINK_SOCK_DIAG) as netlink:
+        return listeners(protocols, netlink, owners=owners)
 
 
 def opened(
@@ -59,13 +66,13 @@ def test_what_a_socket_takes(
     sockets: ExitStack, family: int, kind: int, address: str, only_ipv6: bool, expected: Listener
 ) -> None:
     opened(sockets, family, kind, (address, 8080), only_ipv6=only_ipv6)
-    assert listeners(PROTOCOLS) == (expected,)
+    assert found_by(PROTOCOLS) == (expected,)
 
 
 def test_whose_they_are(sockets: ExitStack) -> None:
     opened(sockets, V4, TCP, ("0.0.0.0", 80))
     opened(sockets, V4, UDP, ("0.0.0.0", 53))
-    assert [(found.port, found.owner) for found in listeners(PROTOCOLS, owners=True)] == [(80, ME), (53, ME)]
+    assert [(found.port, found.owner) for found in found_by(PROTOCOLS, owners=True)] == [(80, ME), (53, ME)]
 
 
 def test_connections_take_no_port(sockets: ExitStack) -> None:
@@ -75,20 +82,20 @@ def test_connections_take_no_port(sockets: ExitStack) -> None:
     assert client
     question = opened(sockets, V4, UDP, ("127.0.0.1", 0))
     question.connect(("127.0.0.1", 53))
-    assert [found.port for found in listeners(PROTOCOLS)] == [80]
+    assert [found.port for found in found_by(PROTOCOLS)] == [80]
 
 
 def test_a_socket_without_a_port_takes_none(sockets: ExitStack) -> None:
     sockets.enter_context(socket.socket(V4, UDP))
     sockets.enter_context(socket.socket(V4, TCP))
-    assert listeners(PROTOCOLS) == ()
+    assert found_by(PROTOCOLS) == ()
 
 
 def test_only_the_protocols_that_are_asked_for(sockets: ExitStack) -> None:
     opened(sockets, V4, TCP, ("0.0.0.0", 80))
     opened(sockets, V4, UDP, ("0.0.0.0", 53))
-    assert [found.port for found in listeners({"tcp"})] == [80]
-    assert listeners(()) == ()
+    assert [found.port for found in found_by({"tcp"})] == [80]
+    assert found_by(()) == ()
 
 
 def test_many_listeners(sockets: ExitStack) -> None:
@@ -96,4 +103,4 @@ def test_many_listeners(sockets: ExitStack) -> None:
     ports = list(range(20000, 20300))
     for port in ports:
         opened(sockets, V4, UDP, ("0.0.0.0", port))
-    assert sorted(found.port for found in listeners(PROTOCOLS)) == ports
+    assert sorted(found.port for found in found_by(PROTOCOLS)) == ports

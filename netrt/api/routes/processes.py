@@ -21,6 +21,7 @@ from netrt.api.schema.query import number
 from netrt.decide.events import rfc3339
 from netrt.decide.lookup import find_container
 from netrt.errors import Conflict, InUse, Invalid, NetrtError, Unavailable
+from netrt.launch.files import HostFiles, furnish, is_furnished
 from netrt.launch.program import NotStarted
 from netrt.launch.supervise import supervisor_argv
 from netrt.model.command import NoteProcess, RemoveContainer
@@ -39,7 +40,20 @@ def _meant(api: Api, request: web.Request) -> Container:
 
 
 async def launch(api: Api, request: web.Request) -> web.Response:
-    return answer(shapes.launch_json(_meant(api, request), api.paths))
+    """Who asks this is about to start or enter the container."""
+    container = _meant(api, request)
+    if not is_furnished(api.paths, container.id):
+        await asyncio.wrap_future(api.engine.publish(lambda state: _furnish(api, state, container)))
+    return answer(shapes.launch_json(container, api.paths))
+
+
+def _furnish(api: Api, state: State, container: Container) -> None:
+    """On the engine's thread, as whatever else writes there. Raises Unavailable."""
+    if container.id in state.containers:
+        try:
+            furnish(api.paths, state, container.id, HostFiles.read())
+        except OSError as error:
+            raise Unavailable(f"the files of {container.name} cannot be written: {error}") from error
 
 
 # start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -238,8 +239,10 @@ def test_bad_bodies_change_nothing(desk: Desk, body: dict[str, Any], words: str)
     assert desk.kernel.host is host
 
 
-def test_files_of_a_container_are_there_when_it_is(desk: Desk) -> None:
+def test_files_of_a_container_are_there_when_somebody_enters(desk: Desk) -> None:
     desk.client.create_network("app", subnets=["10.1.0.0/24"])
     made = desk.client.create_container("web", networks={"app": {"ip": "10.1.0.9"}})
-    with open(f"{desk.paths.container(made)}/hosts", encoding="utf-8") as hosts:
-        assert "10.1.0.9" in hosts.read()
+    hosts = Path(desk.paths.container(made), "hosts")
+    assert not hosts.exists()
+    desk.client.request("GET", "/netrt/containers/web/launch")
+    assert "10.1.0.9" in hosts.read_text()

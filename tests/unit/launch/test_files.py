@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from netrt.errors import Invalid
 from netrt.launch.extrahosts import parse_extra_host
-from netrt.launch.files import HostFiles, affected, container_files, refresh, write_files
+from netrt.launch.files import HostFiles, affected, container_files, furnish, refresh, write_files
 from netrt.model.container import Attachment, Container, ProcessSpec, Sandbox
 from netrt.model.network import Mode, Network, Subnet
 from netrt.model.state import State, state_of
@@ -142,6 +143,17 @@ def test_refresh_writes_and_removes(tmp_path: Path) -> None:
     gone = STATE.without_attachment((WEB.id, "eth1")).without_attachment((WEB.id, "eth2")).without_container(WEB.id)
     refresh(paths, STATE, gone, HOST)
     assert not directory.exists()
+
+
+def test_one_without_a_process_has_files_from_when_somebody_enters(tmp_path: Path) -> None:
+    paths, hosts = Paths.under(str(tmp_path)), Path(Paths.under(str(tmp_path)).container(WEB.id), "hosts")
+    idle = STATE.with_container(replace(WEB, process=None))
+    refresh(paths, State(), idle, HOST)
+    assert not hosts.parent.exists()
+    furnish(paths, idle, WEB.id, HOST)
+    assert "10.2.0.2" in hosts.read_text()
+    refresh(paths, idle, idle.without_attachment((WEB.id, "eth2")), HOST)
+    assert "10.2.0.2" not in hosts.read_text()
 
 
 def test_what_a_killed_daemon_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
