@@ -19,7 +19,6 @@ from netrt.model.address import host_of
 from netrt.model.container import Attachment, Container
 from netrt.model.decision import Touched
 from netrt.model.network import Mode, Network, bridge_options, has_names
-from netrt.model.port import PortMapping
 from netrt.model.state import State
 
 
@@ -87,8 +86,9 @@ def compile_container(state: State, container: Container, facts: HostFacts) -> I
         for network in [state.networks[attachment.network_id]]
         for thing in MODES[network.mode].attachment(state, container, network, attachment, facts)
     )
+    ends = {ifname: _ends(state, container, ifname) for ifname in {mapping.ifname for mapping in container.held_ports}}
     for mapping in container.held_ports:
-        yield from _published(state, container, mapping)
+        yield from port_elements(mapping, *ends[mapping.ifname])
     if container.held_ports:
         yield from _crossed(state, container)
 
@@ -114,15 +114,16 @@ def _first_routes(things: Iterable[Object]) -> Iterator[Object]:
             yield thing
 
 
-def _published(state: State, container: Container, mapping: PortMapping) -> Iterator[Object]:
-    def target(version: int) -> Attachment | None:
-        if mapping.ifname:
-            tied = state.attachments.get((container.id, mapping.ifname))
+def _ends(state: State, container: Container, ifname: str) -> tuple[str, str, str | None]:
+    """Where published ports lead that are tied to this interface, or to none: the addresses of either family, and the host
+    address of those that name none."""
+
+    def end(version: int) -> Attachment | None:
+        if ifname:
+            tied = state.attachments.get((container.id, ifname))
             return tied if tied and tied.address(version) else None
         return publishing_attachment(state, container.id, version)
 
-    to4, to6 = target(4), target(6)
+    to4, to6 = end(4), end(6)
     binding = bridge_options(state.networks[to4.network_id].options).host_binding_ipv4 if to4 else None
-    yield from port_elements(
-        mapping, host_of(to4.address4) if to4 else "", host_of(to6.address6) if to6 else "", binding
-    )
+    return host_of(to4.address4) if to4 else "", host_of(to6.address6) if to6 else "", binding
