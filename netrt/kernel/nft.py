@@ -4,7 +4,7 @@ Theory: the kernel numbers its rulesets; each transaction in this namespace, who
 of ours is known as ours if it moved the number by exactly one, else somebody came between. While the journal shows that nobody
 else changed a table of ours up to the present number, what we put in is what is there. Else we list.
 
-Rule 1: one context, one thread. Rule 2: what is not known for certain is looked up.
+Rule 1: one thread. Rule 2: what is not known for certain is looked up.
 """
 
 from __future__ import annotations
@@ -53,7 +53,6 @@ class Nft:
             raise Unavailable(f"{_LIBRARY} cannot be loaded", hint="on Debian and Ubuntu: libnftables1") from error
         before = nfttables.sockets()
         self._context = nftables.Nftables(_LIBRARY)
-        self._context.set_numeric_proto_output(True)
         owner = nfttables.shared(nfttables.sockets() - before)
         self._flags = LOCKED if lock and owner else OPEN
         self._netlink = Netlink(NETLINK_NETFILTER)
@@ -83,7 +82,7 @@ class Nft:
         row, held = tuple(elements), Held()
         try:
             standing = self._claimed()
-            before, after = self._commit(lambda: self._run(render_whole(skeleton, row, standing), row))
+            before, after = self._commit(lambda: _run(self._context, render_whole(skeleton, row, standing), row))
         except KernelRefused as error:
             raise KernelRefused(error.message, errno=error.errno, hint=error.hint or _FEATURES) from None
         self._held = self._shape = None
@@ -185,13 +184,12 @@ class Nft:
             return {skeleton.key: skeleton}
         self._shape = shape
         held: Held = {skeleton.key: skeleton}
-        self._context.set_json_output(True)
-        try:
-            for family in ("inet", "bridge"):
-                listing = self._run(f"list table {family} netrt", ())
-                held.update((element.key, element) for element in nftlist.elements(listing))
-        finally:
-            self._context.set_json_output(False)
+        context = nftables.Nftables(_LIBRARY)  # of its own, for it keeps all that it lists, and what it said of it
+        context.set_numeric_proto_output(True)
+        context.set_json_output(True)
+        for family in ("inet", "bridge"):
+            listing = _run(context, f"list table {family} netrt")
+            held.update((element.key, element) for element in nftlist.elements(listing))
         return held
 
     # what is done
@@ -235,13 +233,15 @@ class Nft:
     def _edit(self, out: Sequence[Element], into: Sequence[Element]) -> None:
         """The short way; where the kernel refuses that, libnftables says why."""
         if not nftelements.change(self._owner, out, into):
-            self._run(render_change(out, into), (*out, *into))
+            _run(self._context, render_change(out, into), (*out, *into))
 
-    def _run(self, text: str, elements: Collection[Element]) -> str:
-        status, output, error = self._context.cmd(text)
-        if status:
-            raise _refusal(error, elements)
-        return str(output)
+
+def _run(context: nftables.Nftables, text: str, elements: Collection[Element] = ()) -> str:
+    """What libnftables says. Raises KernelRefused, naming the one of these elements that it is about."""
+    status, output, error = context.cmd(text)
+    if status:
+        raise _refusal(error, elements)
+    return str(output)
 
 
 def _refusal(said: str, elements: Collection[Element]) -> KernelRefused:
