@@ -159,11 +159,12 @@ async def running(paths: Paths, config: Config, *, resolver_unit: str = "") -> A
 def _settle() -> None:
     """What is there now stays, and values have no cycles, so look for garbage seldom: by default Python would walk through the
     copied tables of a full host several times an attach. What only the start needed goes back to the kernel: glibc would keep
-    it, a third of all on a full host (malloc_trim(3))."""
+    it, a third of all on a full host (malloc_trim(3)). While starting, Python looked for no garbage at all."""
     gc.collect()
     with contextlib.suppress(AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
     gc.freeze()
+    gc.enable()
     gc.set_threshold(100_000, 20, 20)
 
 
