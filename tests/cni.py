@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.command import Netrt
 from tests.host import Host
 from tests.traffic import Place
 
@@ -105,11 +106,13 @@ class Attached:
 
 
 class Cni:
-    """A runtime on a host. `path` is CNI_PATH."""
+    """A runtime on a host. `path` is CNI_PATH; `netrt` starts the daemon before the first execution, where how that comes about
+    is not what is tested."""
 
-    def __init__(self, host: Host, path: str = PLUGINS) -> None:
+    def __init__(self, host: Host, path: str = PLUGINS, netrt: Netrt | None = None) -> None:
         self.host = host
         self.path = path
+        self._netrt = netrt
 
     def left_broken(self) -> None:
         """Before the first ADD: what somebody breaks stays so, for CHECK to find; the daemon would mend it meanwhile."""
@@ -166,6 +169,9 @@ class Cni:
         **variables: str,
     ) -> subprocess.Popen[str]:
         """The process, which has read its configuration from a file that is there as a whole."""
+        if self._netrt:
+            self._netrt("network", "ls")
+            self._netrt = None
         text = config if isinstance(config, bytes) else b"" if config is None else json.dumps(config).encode()
         program = plugin or (str(config["type"]) if isinstance(config, dict) else "netrt-bridge")
         said = {

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture
 def cni(host: Host, netrt: Netrt) -> Cni:
-    return Cni(host)
+    return Cni(host, netrt=netrt)
 
 
 @pytest.fixture

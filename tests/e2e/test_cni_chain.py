@@ -30,7 +30,7 @@ link set ref0 up
 
 @pytest.fixture
 def cni(host: Host, netrt: Netrt) -> Cni:
-    return Cni(host)
+    return Cni(host, netrt=netrt)
 
 
 @pytest.fixture

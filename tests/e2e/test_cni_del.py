@@ -32,7 +32,7 @@ ASKED: dict[str, Any] = {"portMappings": [port(8080, 80)], "bandwidth": {"ingres
 @pytest.fixture
 def cni(host: Host, netrt: Netrt) -> Cni:
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-    return Cni(host)
+    return Cni(host, netrt=netrt)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def cni(host: Host, netrt: Netrt) -> Cni:
     made = DIRECTORY / "my-ipam"
     made.write_text(IPAM)
     made.chmod(0o755)
-    cni = Cni(host)
+    cni = Cni(host, netrt=netrt)
     cni.path = f"/run/nothing::relative:{cni.path}:{DIRECTORY}"
     cni.container("c1")
     return cni

@@ -36,7 +36,7 @@ def macvlan(**more: Any) -> Config:
 @pytest.fixture
 def cni(host: Host, netrt: Netrt) -> Cni:
     host.outside()
-    return Cni(host)
+    return Cni(host, netrt=netrt)
 
 
 def test_on_the_lan(cni: Cni, host: Host, netrt: Netrt) -> None:

@@ -21,7 +21,7 @@ OWN: Config = {"type": "netrt", "capabilities": CAPABILITIES}
 
 @pytest.fixture
 def cni(host: Host, netrt: Netrt) -> Cni:
-    return Cni(host)
+    return Cni(host, netrt=netrt)
 
 
 def test_on_a_network_that_people_made(cni: Cni, netrt: Netrt) -> None:

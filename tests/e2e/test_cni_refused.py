@@ -26,7 +26,7 @@ WITHIN = 1.0
 @pytest.fixture
 def cni(host: Host, netrt: Netrt) -> Iterator[Cni]:
     """With a daemon and a network, and nothing changed at the end."""
-    made = Cni(host)
+    made = Cni(host, netrt=netrt)
     made.add(network(bridge()), made.container("c0"))
     made.container("c1")
     before = snapshot(host)
@@ -121,7 +121,7 @@ def test_a_namespace_that_is_none(cni: Cni) -> None:
 
 
 def test_a_link_to_a_namespace_is_one(host: Host, netrt: Netrt) -> None:
-    cni = Cni(host)
+    cni = Cni(host, netrt=netrt)
     one = cni.container("c1")
     Path("/run/link").symlink_to(one.path)
     request = cni.request(network(), bridge(), {}, None)
