@@ -19,12 +19,13 @@ from netrt.model.command import (
     Connect,
     CreateContainer,
     CreateNetwork,
+    Definition,
     NoteLease,
     NoteProcess,
     Publish,
     UpdateNetwork,
 )
-from netrt.model.network import DEFAULT_NETWORK, parents_named
+from netrt.model.network import DEFAULT_NETWORK, PARENTED, parents_named, standing_on
 from netrt.model.port import PROTOCOLS, PortMapping
 from netrt.model.state import State
 
@@ -63,12 +64,11 @@ def needed(state: State, command: Command) -> Needs:
         case NoteProcess(state=noted):
             return Needs(listeners=frozenset(PROTOCOLS if noted.starting else ()))
         case Attach(definition=definition):
-            defined = parents_named(definition.mode, definition.options) if definition else _NONE
             return Needs(
                 fresh=command.endpoint.dhcp is not None
                 or (definition is not None and definition.name not in state.network_names),
                 listeners=_protocols(command.ports),
-                parents=defined | _parents(state, command.endpoint.network, *([definition.name] if definition else [])),
+                parents=_defined(definition) | _parents(state, command.endpoint.network),
             )
         case Publish(add=ports):
             return Needs(listeners=_protocols(ports))
@@ -78,14 +78,20 @@ def needed(state: State, command: Command) -> Needs:
             return Needs()
 
 
+def _defined(definition: Definition | None) -> frozenset[str]:
+    """The parents that a plugin's configuration names. What bridges there are, facts tell anyway."""
+    if definition is None or (definition.mode not in PARENTED and "ndp_proxy" not in definition.options):
+        return _NONE
+    return parents_named(definition.mode, definition.options)
+
+
 def _parents(state: State, *refs: str) -> frozenset[str]:
     """The parents of the networks that are meant, as far as these are there."""
     found: set[str] = set()
     for ref in refs:
         with contextlib.suppress(NetrtError):
             held = state.networks.get(state.network_names.get(ref, ref))
-            network = held or find_network(state, ref)
-            found |= parents_named(network.mode, network.options)
+            found |= standing_on([held or find_network(state, ref)])
     return frozenset(found)
 
 
