@@ -39,13 +39,14 @@ class Pins:
     def __init__(self) -> None:
         self._held: dict[str, Held] = {}
         self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
-        self._notify = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        checked(self._notify < 0, "inotify_init1")
+        self._notify: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._notify < 0:  # root has 128 of them, and others may have them all: then there is nothing to hear
+            self._notify = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._watched = self._shared = False
 
     def fileno(self) -> int:
         """What can be read when `taken` may find something."""
-        return int(self._notify)
+        return self._notify
 
     def taken(self) -> frozenset[str]:
         """Pins that others took away, file and all as `ip netns delete` does, since this was asked last."""

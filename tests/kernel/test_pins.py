@@ -131,3 +131,13 @@ def test_no_more_are_held_than_files_allow(host: Host, monkeypatch: pytest.Monke
         assert list(few.seen([PIN, f"{PIN}1"])) == [Pin(path=PIN), Pin(path=f"{PIN}1")]
         host.run("ip", "netns", "del", "netrt-one1")
         assert list(few.seen([f"{PIN}1"])) == []
+
+
+def test_where_nothing_can_be_heard_pins_are_kept_all_the_same(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(netns.libc, "inotify_init1", lambda _: -1)
+    with closing(Pins()) as deaf:
+        deaf.pin(PIN)
+        host.run("ip", "netns", "del", "netrt-one")
+        assert not deaf.taken()
+        assert list(deaf.seen([PIN])) == [Pin(path=PIN, lost=True)]
+        assert deaf.regained(PIN)
