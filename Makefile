@@ -11,7 +11,7 @@ pytest := $(bin)/pytest
 enclosed := unshare --pid --fork --kill-child --mount-proc
 rooms := $(wildcard netrt tests cni-plugins oci-hooks)
 
-.PHONY: help setup fmt check test kernel e2e e2e-runtimes fuzz sweep soak bench bench-peers demo clean install
+.PHONY: help setup fmt check test kernel e2e e2e-runtimes fuzz sweep soak bench bench-peers profile demo clean install
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -59,6 +59,9 @@ bench: setup ## what an attach costs, as a ratio to the kernel's own share (root
 
 bench-peers: setup ## CNI plugins, and names, beside those of Debian's packages, which it installs with apt (root)
 	$(bin)/python -m tests.bench.cni; cni=$$?; $(bin)/python -m tests.bench.dnspeers && exit $$cni
+
+profile: setup ## where the time of an attach goes, function by function, beside the last one: bench/profile.md (root)
+	$(bin)/python -m tests.bench.profile
 
 demo: setup ## three containers, two networks, one published port, and the proof (root)
 	@$(bin)/python -m netrt.demo

@@ -24,6 +24,7 @@ TARGETS = (
     "sweep",
     "bench",
     "bench-peers",
+    "profile",
     "demo",
     "clean",
     "install",
