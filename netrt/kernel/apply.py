@@ -23,7 +23,7 @@ from netrt.kernel import links, nameport, neighbors, routes, rules, shaping, sys
 from netrt.kernel.announce import announce
 from netrt.kernel.deletion import Deletions
 from netrt.kernel.netlink import Netlink
-from netrt.kernel.netns import OWN_PINS, enter, open_namespace
+from netrt.kernel.netns import OWN_PINS, enter
 from netrt.kernel.procfs import Procfs
 from netrt.kernel.refused import gone, harmless, refused
 from netrt.kernel.wire import Answer, Request
@@ -107,7 +107,7 @@ class Sandboxes:
     the host's namespace, by which links are known that others in sandboxes stand on; `reach` opens one; `to_lead` are those, of
     the sandboxes of `todo`, in which a name port is still to be put, and which one."""
 
-    def __init__(self, host: Netlink, todo: Iterable[ops.Op], reach: Callable[[str], int] = open_namespace) -> None:
+    def __init__(self, host: Netlink, todo: Iterable[ops.Op], reach: Callable[[str], int]) -> None:
         self.host = host
         self._reach = reach
         self.to_lead = {op.port.netns: replace(op.port, netns="") for op in todo if isinstance(op, ops.PutNamePort)}

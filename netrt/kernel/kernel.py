@@ -102,11 +102,9 @@ class LinuxKernel:
                 self._mtu = self._facts.mtu
             if parents or (anew and self._parents):
                 self._facts = self._with_parents(self._facts, probed=anew)
-            return (
-                replace(self._facts, listeners=read_listeners(listeners, self._sockets, owners=fresh))
-                if listeners
-                else self._facts
-            )
+            if not listeners:
+                return self._facts
+            return replace(self._facts, listeners=read_listeners(listeners, self._sockets, owners=fresh))
         except OSError as error:
             raise _unreadable(error) from error
 
