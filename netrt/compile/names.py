@@ -148,6 +148,7 @@ def _view(state: State, owner: Container, members: Iterable[str], resolving: Res
     upstreams = tuple(Upstream(address) for address in dict.fromkeys(asked)) or resolving.upstreams
     return View(
         sandbox=owner.sandbox.path,
+        inode=owner.sandbox.inode,
         networks=named,
         upstreams=tuple(upstream for upstream in upstreams if _may_ask(networks, upstream)),
         containers=(owner.id, *sorted(members)),

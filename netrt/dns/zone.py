@@ -57,10 +57,11 @@ class Upstream(msgspec.Struct, frozen=True):
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """What one sandbox may see: the networks (ids) that it is on, in the order in which they are searched, and where unknown
-    names go. Without `upstreams` they go nowhere (REFUSED), as on internal networks. `containers` (ids) live there, the owner
-    first."""
+    names go. `inode` is that of the namespace, where it is one that we did not make (0: whichever is there). Without `upstreams`
+    they go nowhere (REFUSED), as on internal networks. `containers` (ids) live there, the owner first."""
 
     sandbox: str
+    inode: int = 0
     networks: tuple[str, ...]
     upstreams: tuple[Upstream, ...] = ()
     containers: tuple[str, ...] = ()

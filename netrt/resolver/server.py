@@ -93,7 +93,7 @@ class Server:
 
     def _opened(self, view: View) -> Sandbox:
         """Raises Unavailable, OSError."""
-        sockets = Sockets(self._outside.home, view.sandbox)
+        sockets = Sockets(self._outside.home, view.sandbox, view.inode)
         forwarder = Forwarder(self._outside, sockets, view.sandbox)
         return Sandbox(self._loop, self._book, forwarder, self._streams, view, sockets)
 

@@ -62,9 +62,10 @@ class Home:
 class Sockets:
     """What we have open in a sandbox: its namespace, a socket for datagrams and one for connections."""
 
-    def __init__(self, home: Home, path: str) -> None:
-        """Raises Unavailable where there is no namespace at `path`, OSError where the sockets cannot be had."""
-        self.namespace = open_network_namespace(path)
+    def __init__(self, home: Home, path: str, inode: int) -> None:
+        """Raises Unavailable where there is no namespace at `path`, or not the one with this number (0: any), OSError where the
+        sockets cannot be had."""
+        self.namespace = open_network_namespace(path, inode)
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, self.namespace)
             status = os.fstat(self.namespace)

@@ -77,9 +77,12 @@ class Lab:
         self.show(path, zones, upstreams)
         return Box(self.host, path)
 
-    def show(self, path: str, zones: Iterable[Zone] = (APP,), upstreams: Iterable[Upstream] = ()) -> Taken:
+    def show(
+        self, path: str, zones: Iterable[Zone] = (APP,), upstreams: Iterable[Upstream] = (), inode: int = 0
+    ) -> Taken:
         """Let the sandbox at a path see these zones."""
-        view = View(sandbox=path, networks=tuple(zone.network for zone in zones), upstreams=tuple(upstreams))
+        networks = tuple(zone.network for zone in zones)
+        view = View(sandbox=path, inode=inode, networks=networks, upstreams=tuple(upstreams))
         return self.tell(
             zones={**self.names.zones, **{zone.network: zone for zone in zones}},
             views={**self.names.views, path: view},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from pathlib import Path
 
@@ -148,3 +149,14 @@ def test_many_sandboxes_are_served_with_few_descriptors_allowed(lab: Lab, host: 
     lab.start("prlimit", "--nofile=64:4096")
     boxes = [lab.box(f"box{number}") for number in range(60)]
     assert all(box.looked_up("web") == ["10.1.0.2"] for box in boxes)
+
+
+def test_who_came_to_the_path_of_an_adopted_sandbox_is_told_nothing(lab: Lab, host: Host) -> None:
+    box = lab.box("box")
+    lab.show(box.path, inode=os.stat(box.path).st_ino)
+    assert box.looked_up("web") == ["10.1.0.2"]
+    host.run("ip", "netns", "del", "box")
+    host.namespace("box")
+    assert "another network namespace" in lab.tell_all().errors[box.path]
+    with pytest.raises(ConnectionRefusedError):
+        box.ask("web")
