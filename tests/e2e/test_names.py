@@ -230,7 +230,7 @@ def test_the_hosts_resolvers_are_followed_when_they_change(app: Netrt) -> None:
     app("container", "create", "--name", "web", "--network", "app")
     app("container", "create", "--name", "plain")
     file = Path("/run/netrt/containers", app.inspect("plain")["Id"], "resolv.conf")
-    assert "nameserver 192.0.2.2\n" in file.read_text()
+    assert "nameserver 192.0.2.2" in app("exec", "plain", "cat", "/etc/resolv.conf").splitlines()
     Path("/etc/resolv.conf").write_text("nameserver 192.0.2.77\n")
     wait_until(lambda: "nameserver 192.0.2.77\n" in file.read_text(), what="the new resolver in resolv.conf")
     assert "forwarded to 192.0.2.77" in app("dns", "query", "--from", "web", "example.com")

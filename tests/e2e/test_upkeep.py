@@ -67,7 +67,7 @@ def test_diff_names_each_thing_that_differs(others: Host) -> None:
 
 def test_gc_shows_first_and_then_takes_away(others: Host) -> None:
     gone = Paths().container("f" * 64)
-    Path(gone).mkdir()
+    Path(gone).mkdir(parents=True)
     Path("/run/netns/netrt-husk").touch()
     stray(others)
     what = {each["What"] for each in found(others, "gc", 0)}

@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from netrt.dataplane.objects import HOST, Address, Element, Link, LinkKind, Pin,
 from netrt.dataplane.scope import Scope
 from netrt.errors import KernelRefused
 from netrt.kernel.kernel import LinuxKernel
+from netrt.paths import Paths
 from tests.contract.boxes import BRIDGE, GATEWAYS, NETWORK, Box, change, up
 from tests.contract.test_kernel import ONE, TWO
 from tests.host import Host
@@ -159,8 +161,9 @@ def test_a_link_that_cannot_be_marked_is_not_left(kernel: LinuxKernel) -> None:
 
 
 def test_a_sandbox_that_vanished(kernel: LinuxKernel) -> None:
-    """Nothing shows, nothing can be put there, and what was to be taken away is away."""
-    kernel.apply([*NETWORK, *ONE.attached()])
+    """While nobody held it. Nothing shows, nothing can be put there, and what was to be taken away is away."""
+    with closing(LinuxKernel(Paths())) as before:
+        before.apply([*NETWORK, *ONE.attached()])
     wanted = attachment(ONE)
     os.system(f"umount -l {ONE.pin.path} && rm {ONE.pin.path}")
     wait_until(lambda: not list(kernel.observe(Scope.around(wanted))), what="the end of the host's end")
