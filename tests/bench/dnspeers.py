@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from platform import machine
 
+from tests.bench.docker import PROGRAM, Docker
 from tests.bench.names import Clients, Server, answers, ended, hosts, installed, measured, netrt_dns
 from tests.bench.table import Row, shown
 from tests.namespaces import own_namespaces
@@ -22,6 +22,7 @@ from tests.waiting import wait_until
 
 FEW, MORE = 100, 1_000
 PAUSE = "int pause(void);\nint main(void) { for (;;) pause(); }\n"
+"""A program that waits."""
 
 
 @contextmanager
@@ -38,55 +39,14 @@ def aardvark(program: str, namespace: str, count: int) -> Iterator[Server]:
             yield server
 
 
-class Docker:
-    """dockerd in this host."""
-
-    def __init__(self) -> None:
-        self._home = Path("/run/dockerd")
-        self._home.mkdir()
-        self._socket = f"unix://{self._home}/docker.sock"
-        subprocess.run(["mount", "-t", "cgroup2", "none", "/sys/fs/cgroup"], check=True)
-        argv = ["dockerd", "--data-root", self._home / "data", "--exec-root", self._home / "exec", "-H", self._socket]
-        argv += ["--pidfile", self._home / "pid", "--storage-driver", "vfs"]
-        with open(self._home / "log", "wb") as log:
-            self._daemon = subprocess.Popen(argv, stdout=log, stderr=log)
-        wait_until(lambda: not self._run("version", check=False).returncode, 60, "dockerd")
-
-    def __call__(self, *words: str) -> str:
-        return self._run(*words).stdout.strip()
-
-    def _run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["docker", "-H", self._socket, *words], check=check, capture_output=True, text=True)
-
-    def image(self) -> str:
-        """An image that holds nothing but a program that waits."""
-        library = f"/usr/lib/{machine()}-linux-musl"
-        root = self._home / "image"
-        root.mkdir()
-        source = self._home / "pause.c"
-        source.write_text(PAUSE)
-        objects = [f"{library}/crt1.o", f"{library}/crti.o", source, f"{library}/libc.a", f"{library}/crtn.o"]
-        subprocess.run(["tcc", "-static", "-nostdlib", "-o", root / "pause", *objects], check=True)
-        subprocess.run(["tar", "-C", root, "-cf", self._home / "image.tar", "."], check=True)
-        return self("import", str(self._home / "image.tar"))
-
-    def close(self) -> None:
-        for name in self("ps", "-aq").split():
-            self("rm", "-f", name)
-        self._daemon.terminate()
-        self._daemon.wait(60)
-        for group in sorted(Path("/sys/fs/cgroup/docker").glob("**/"), reverse=True):
-            group.rmdir()
-
-
 @contextmanager
 def dockers(docker: Docker, namespace: str, count: int) -> Iterator[Server]:
     """Asked from the container `ask`, whose namespace gets this name."""
-    image = docker.image()
+    image = docker.image(PAUSE)
     docker("network", "create", "bench")
     aliases = [word for name in hosts(count) for word in ("--network-alias", name)]
-    docker("run", "-d", "--network", "bench", *aliases, image, "/pause")
-    docker("run", "-d", "--network", "bench", "--name", "ask", image, "/pause")
+    docker("run", "-d", "--network", "bench", *aliases, image, PROGRAM)
+    docker("run", "-d", "--network", "bench", "--name", "ask", image, PROGRAM)
     (found,) = json.loads(docker("inspect", "ask"))
     subprocess.run(["ip", "netns", "attach", namespace, str(found["State"]["Pid"])], check=True)
     server = Server("dockerd", count, namespace, "127.0.0.11", 53)
