@@ -149,7 +149,7 @@ def netrt_dns(namespace: str, count: int, upstreams: Sequence[str] = ()) -> Iter
     with tempfile.TemporaryDirectory() as root:
         paths = Paths.under(root)
         program = Path(sys.executable).with_name("netrt-dns")
-        with ended(subprocess.Popen([program, "--root", root, "--log-level", "warning"])):
+        with ended(subprocess.Popen([program, "--root", root, "--log-level", "error"])):
             wait_until(Path(paths.resolver_socket).exists, what="netrt-dns")
             zone = Zone(network="n1", domain="bench", ttl=5, hosts=hosts(count))
             view = View(sandbox=f"/run/netns/{namespace}", networks=("n1",), upstreams=tuple(map(Upstream, upstreams)))
