@@ -58,7 +58,8 @@ bench: setup ## what an attach costs, as a ratio to the kernel's own share (root
 	$(bin)/python -m tests.bench
 
 bench-peers: setup ## CNI plugins, names and `run` beside those of Debian's packages, which it installs with apt (root)
-	for part in cni dnspeers runpeers; do $(bin)/python -m tests.bench.$$part || missed=1; done; exit $${missed:-0}
+	for part in tests.bench.cni tests.bench.dnspeers tests.bench.runpeers; do \
+	  $(bin)/python -m $$part || missed=1; done; exit $${missed:-0}
 
 profile: setup ## where the time of an attach goes, function by function, beside the last one: bench/profile.md (root)
 	$(bin)/python -m tests.bench.profile

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import configparser
+import importlib
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -93,3 +95,11 @@ def test_install_elsewhere(tmp_path: Path) -> None:
     assert units["netrt-dns.service"]["Service"]["Restart"] == "always"
     assert units["netrtd.socket"]["Socket"]["ListenStream"] == "/run/netrt/netrt.sock"
     assert units["netrtd.socket"]["Socket"]["SocketGroup"] == "netrt"
+
+
+def test_what_it_runs_is_there() -> None:
+    """In a clone, too: an import is what a file that was never committed fails."""
+    named = set(re.findall(r"\btests(?:\.\w+)+", (TOP / "Makefile").read_text()))
+    assert {"tests.bench.runpeers", "tests.bench.profile", "tests.soak"} <= named
+    for module in sorted(named):
+        importlib.import_module(module)

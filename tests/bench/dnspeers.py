@@ -6,7 +6,6 @@ is told a network whose containers have one name each. Both are asked with 100 q
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.bench.docker import PROGRAM, Docker
+from tests.bench.docker import PROGRAM, Docker, install
 from tests.bench.names import Clients, Server, answers, ended, hosts, installed, measured, netrt_dns
 from tests.bench.table import Row, shown
 from tests.namespaces import own_namespaces
@@ -79,9 +78,7 @@ def rows(dnsperf: str, program: str) -> Iterator[Row]:
 
 def main() -> int:
     dnsperf = installed("dnsperf", "dnsperf")
-    for program, package in (("dockerd", "docker.io"), ("docker", "docker.io"), ("iptables", "iptables")):
-        installed(program, package)
-    os.environ["PATH"] += ":/usr/sbin:/sbin"
+    install()
     return not shown(rows(dnsperf, installed("aardvark-dns", "aardvark-dns")), "names-peers.json")
 
 
