@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     asked = known.parse_args(argv)
     paths = Paths.under(asked.root or os.environ.get(ROOT_VARIABLE))
     os.umask(0o022)
-    gc.disable()  # what is read now stays, and looking through it again and again is a sixth of the start; `run` enables it
+    gc.disable()  # what is read now stays, and looking through it again and again is a sixth of the start; `settle` enables it
     try:
         if os.geteuid() != 0:
             raise Unavailable("netrtd needs root", hint="it makes network namespaces and devices")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import gc
 import logging
 import os
 import secrets
@@ -45,7 +43,7 @@ from netrt.model.container import Sandbox
 from netrt.model.state import State
 from netrt.paths import Paths
 from netrt.resolver.client import Resolver
-from netrt.startup import notify_service_manager
+from netrt.startup import notify_service_manager, settle
 from netrt.store.restore import open_store
 from netrt.threads import workers
 
@@ -156,18 +154,6 @@ async def running(paths: Paths, config: Config, *, resolver_unit: str = "") -> A
         handover.close()
 
 
-def _settle() -> None:
-    """What is there now stays, and values have no cycles, so look for garbage seldom: by default Python would walk through the
-    copied tables of a full host several times an attach. What only the start needed goes back to the kernel: glibc would keep
-    it, a third of all on a full host (malloc_trim(3)). While starting, Python looked for no garbage at all."""
-    gc.collect()
-    with contextlib.suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
-    gc.freeze()
-    gc.enable()
-    gc.set_threshold(100_000, 20, 20)
-
-
 async def run(paths: Paths, config: Config, ready: Callable[[], None], *, resolver_unit: str = "") -> None:
     """Serve until SIGTERM or SIGINT; then finish what was asked, and leave everything in the kernel as it is. `ready` is called
     when requests are answered. Raises NetrtError."""
@@ -177,7 +163,7 @@ async def run(paths: Paths, config: Config, ready: Callable[[], None], *, resolv
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     group = group_number(config.group)
     async with running(paths, config, resolver_unit=resolver_unit) as api:
-        _settle()
+        settle(100_000)
         handed = inherited()
         server = await serve(api, handed or listening(paths.socket, group), group)
         ready()

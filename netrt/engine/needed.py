@@ -19,13 +19,12 @@ from netrt.model.command import (
     Connect,
     CreateContainer,
     CreateNetwork,
-    Definition,
     NoteLease,
     NoteProcess,
     Publish,
     UpdateNetwork,
 )
-from netrt.model.network import DEFAULT_NETWORK, PARENTED, parents_named, standing_on
+from netrt.model.network import DEFAULT_NETWORK, parents_named, standing_on, stands_on
 from netrt.model.port import PROTOCOLS, PortMapping
 from netrt.model.state import State
 
@@ -64,11 +63,12 @@ def needed(state: State, command: Command) -> Needs:
         case NoteProcess(state=noted):
             return Needs(listeners=frozenset(PROTOCOLS if noted.starting else ()))
         case Attach(definition=definition):
+            defined = stands_on(definition.mode, definition.options) if definition else _NONE
             return Needs(
                 fresh=command.endpoint.dhcp is not None
                 or (definition is not None and definition.name not in state.network_names),
                 listeners=_protocols(command.ports),
-                parents=_defined(definition) | _parents(state, command.endpoint.network),
+                parents=defined | _parents(state, command.endpoint.network),
             )
         case Publish(add=ports):
             return Needs(listeners=_protocols(ports))
@@ -76,13 +76,6 @@ def needed(state: State, command: Command) -> Needs:
             return Needs(listeners=_protocols(command.ports or ()))
         case _:
             return Needs()
-
-
-def _defined(definition: Definition | None) -> frozenset[str]:
-    """The parents that a plugin's configuration names. What bridges there are, facts tell anyway."""
-    if definition is None or (definition.mode not in PARENTED and "ndp_proxy" not in definition.options):
-        return _NONE
-    return parents_named(definition.mode, definition.options)
 
 
 def _parents(state: State, *refs: str) -> frozenset[str]:

@@ -314,8 +314,13 @@ def parents_named(mode: Mode, options: Mapping[str, str]) -> frozenset[str]:
 
 def standing_on(networks: Iterable[Network]) -> frozenset[str]:
     """The links of the host that these networks stand on and did not make, or answer on."""
-    stand = (n for n in networks if n.mode in PARENTED or n.is_guest or "ndp_proxy" in n.options)
-    return frozenset().union(*(parents_named(network.mode, network.options) for network in stand))
+    return frozenset().union(*(stands_on(n.mode, n.options, guest=n.is_guest) for n in networks))
+
+
+def stands_on(mode: Mode, options: Mapping[str, str], *, guest: bool = False) -> frozenset[str]:
+    """The same of one such network; as a `guest`, on a bridge of somebody else."""
+    stands = mode in PARENTED or guest or "ndp_proxy" in options
+    return parents_named(mode, options) if stands else frozenset()
 
 
 def check_options(mode: Mode, options: Mapping[str, str]) -> None:

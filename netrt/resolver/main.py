@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -16,7 +15,7 @@ from netrt.resolver.loop import READ, Loop
 from netrt.resolver.saved import Saving, load
 from netrt.resolver.server import Server
 from netrt.resolver.sockets import raise_limit
-from netrt.startup import READY, alone, log_to, notify_service_manager, options, tell
+from netrt.startup import READY, alone, log_to, notify_service_manager, options, settle, tell
 
 log = logging.getLogger("netrt.resolver")
 
@@ -51,7 +50,7 @@ def run(paths: Paths, ready: Callable[[], None]) -> None:
         loop, server, paths.resolver_socket, changed=lambda: saving.changed(server.names), left=saving.now
     )
     _stop_by_signal(loop)
-    _collect_seldom()
+    settle(50_000)
     log.info("serving %d sandboxes; names are told at %s", len(names.views), paths.resolver_socket)
     ready()
     notify_service_manager("READY=1")
@@ -82,13 +81,6 @@ def _stop_by_signal(loop: Loop) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())
     loop.watch(heard, READ, wake)
-
-
-def _collect_seldom() -> None:
-    """What is there now stays, and what comes and goes has few cycles."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 if __name__ == "__main__":
