@@ -95,7 +95,8 @@ class Bench:
         return attach, detach, floor_attach, floor_detach
 
     def at_once(self) -> Attaches:
-        """Milliseconds of TOGETHER attaches, and then detaches, by several clients at a time, and of the floor's one after another."""
+        """Milliseconds of TOGETHER attaches, and then detaches, by several clients at a time, and of the floor's one after the
+        other."""
         numbers = range(self.number + 1, self.number + 1 + TOGETHER)
         self.number += TOGETHER
         floor_attach = timed(lambda: list(map(self.floor.attach, numbers)))
