@@ -77,6 +77,7 @@ install: setup ## launchers, CNI plugins, OCI hook and systemd units, for this c
 	for unit in netrt/daemon/systemd/*; do \
 	  sed 's|@BIN@|$(PREFIX)/bin|g' $$unit >$(DESTDIR)$(UNITS)/$${unit##*/} && chmod 644 $(DESTDIR)$(UNITS)/$${unit##*/}; done
 	sed 's|^HOME = ""|HOME = "$(CURDIR)"|' cni-plugins/netrt >$(DESTDIR)$(CNIDIR)/netrt.new
+	/usr/bin/python3 -m compileall -q cni-plugins/program
 	chmod 755 $(DESTDIR)$(CNIDIR)/netrt.new && mv -f $(DESTDIR)$(CNIDIR)/netrt.new $(DESTDIR)$(CNIDIR)/netrt
 	sed 's|^HOME = ""|HOME = "$(CURDIR)"|' oci-hooks/netrt-hook >$(DESTDIR)$(PREFIX)/bin/netrt-hook.new
 	chmod 755 $(DESTDIR)$(PREFIX)/bin/netrt-hook.new && mv -f $(DESTDIR)$(PREFIX)/bin/netrt-hook.new $(DESTDIR)$(PREFIX)/bin/netrt-hook

@@ -27,6 +27,11 @@ class Paths:
         return f"{self.run}/netrt.sock"
 
     @property
+    def plugin_socket(self) -> str:
+        """Where the CNI program asks the daemon."""
+        return f"{self.run}/cni.sock"
+
+    @property
     def lock(self) -> str:
         """Held (flock) by the one daemon of this state."""
         return f"{self.lib}/lock"

@@ -124,6 +124,8 @@ class Handover:
         self._resolver.close()
 
     def _tell(self) -> None:
+        if not self._names.views and self._resolver.absent:  # nobody needs one, and nobody has old ones
+            return
         try:
             self._note(self._told())
         except Unavailable as error:

@@ -32,11 +32,11 @@ AGAIN = 5.0
 
 
 class Ears(Protocol):
-    """The kernel, as far as it can be listened to: at files for links and what is on them, for pins, and for nftables; `locked`
-    says that nobody else can change our tables."""
+    """The kernel, as far as it can be listened to: at a file for everything, and one for nftables, which counts where `locked`
+    does not say that nobody else can change our tables."""
 
     @property
-    def ears(self) -> tuple[int, int, int]: ...
+    def ears(self) -> tuple[int, int]: ...
 
     @property
     def locked(self) -> bool: ...
@@ -73,10 +73,12 @@ class Mending:
             task.cancel()
 
     def _listen(self) -> None:
-        loop, (links, pins, rules) = asyncio.get_running_loop(), self._ears
-        loop.add_reader(links, self._heard, self._moment)
-        loop.add_reader(pins, self._heard, self._moment)
-        loop.add_reader(rules, self._heard, self._moment if self._locked else self._at_once())
+        asyncio.get_running_loop().add_reader(self._ears[0], self._heard, self._moment)
+        self._listen_to_rules()
+
+    def _listen_to_rules(self) -> None:
+        if not self._locked:
+            asyncio.get_running_loop().add_reader(self._ears[1], self._heard, self._at_once())
 
     def _at_once(self) -> float:
         """Where nothing keeps others from changing the rules every millisecond counts, unless they do it again and again."""
@@ -84,13 +86,11 @@ class Mending:
 
     def _listen_soon(self) -> None:
         """Not just now, for while there is much to do, each time would find little; but to rules that others can change."""
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._moment, self._listen)
-        if not self._locked:
-            loop.add_reader(self._ears[-1], self._heard, self._at_once())
+        self._timer = asyncio.get_running_loop().call_later(self._moment, self._listen)
+        self._listen_to_rules()
 
     def _deaf(self) -> None:
-        for ear in self._ears:
+        for ear in self._ears[: 1 if self._locked else 2]:
             asyncio.get_running_loop().remove_reader(ear)
 
     def _heard(self, moment: float) -> None:

@@ -1,4 +1,4 @@
-"""The listening socket: the one that systemd hands over, or one that we make."""
+"""The listening sockets: those that systemd hands over, or ones that we make."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import contextlib
 import grp
 import os
 import socket
+from dataclasses import dataclass
 
 from netrt.errors import Unavailable
+from netrt.paths import Paths
 
 FIRST_INHERITED = 3
 """The number of the first descriptor of socket activation (sd_listen_fds(3))."""
@@ -23,12 +25,39 @@ def group_number(name: str) -> int | None:
     return None
 
 
-def inherited() -> socket.socket | None:
-    """The socket of socket activation, or None if we were not started so."""
-    if os.environ.pop("LISTEN_PID", "") != str(os.getpid()) or os.environ.pop("LISTEN_FDS", "0") == "0":
-        return None
-    os.set_inheritable(FIRST_INHERITED, False)
-    return socket.socket(fileno=FIRST_INHERITED)
+def inherited() -> list[socket.socket]:
+    """The sockets of socket activation; none if we were not started so."""
+    if os.environ.pop("LISTEN_PID", "") != str(os.getpid()):
+        return []
+    found = range(FIRST_INHERITED, FIRST_INHERITED + int(os.environ.pop("LISTEN_FDS", "0")))
+    for number in found:
+        os.set_inheritable(number, False)
+    return [socket.socket(fileno=number) for number in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A listening socket, and where it is if that is for us to take away."""
+
+    listener: socket.socket
+    ours: str = ""
+
+    def close(self) -> None:
+        """Let nobody else find it. Who is at it already is not concerned."""
+        if self.ours:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.ours)
+
+
+def doors(paths: Paths, group: int | None) -> tuple[Door, Door]:
+    """For clients, and for the CNI program: of those that were handed over the latter is known by its name. Raises Unavailable."""
+    handed = inherited()
+    name = os.path.basename(paths.plugin_socket)
+    by_name = {os.path.basename(listener.getsockname()) == name: Door(listener) for listener in reversed(handed)}
+    return (
+        by_name.get(False) or Door(listening(paths.socket, group), paths.socket),
+        by_name.get(True) or Door(listening(paths.plugin_socket, group), paths.plugin_socket),
+    )
 
 
 def check_path(path: str) -> None:

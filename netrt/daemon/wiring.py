@@ -17,6 +17,7 @@ from ipaddress import IPv6Address
 from netrt.api.answer import Api
 from netrt.api.counts import Counts
 from netrt.api.hub import Hub
+from netrt.api.lane import Lane
 from netrt.api.server import serve
 from netrt.compile.names import Resolving, host_upstreams
 from netrt.daemon.config import Config
@@ -26,14 +27,14 @@ from netrt.daemon.leases import Leases
 from netrt.daemon.lookout import Lookout
 from netrt.daemon.mending import Mending
 from netrt.daemon.publisher import Publisher
-from netrt.daemon.sockets import check_path, group_number, inherited, listening
+from netrt.daemon.sockets import check_path, doors, group_number
 from netrt.daemon.starting import start
 from netrt.daemon.watch import Watch
 from netrt.decide.networks import initial_state
 from netrt.dns.zone import Upstream
 from netrt.engine.engine import Engine
 from netrt.errors import Unavailable
-from netrt.kernel import glance
+from netrt.kernel.glance import Glance
 from netrt.kernel.interior import look_inside
 from netrt.kernel.kernel import LinuxKernel
 from netrt.kernel.netns import identify
@@ -116,7 +117,7 @@ async def running(paths: Paths, config: Config, *, resolver_unit: str = "") -> A
     )
     publisher = Publisher(paths, hub.committed, handover, counts.repaired)
     engine = Engine(kernel, store, publisher, pools)
-    leases = Leases(config.dhcp.wait)
+    leases, glance = Leases(config.dhcp.wait), Glance()
     api = Api(
         engine=engine,
         hub=hub,
@@ -151,6 +152,7 @@ async def running(paths: Paths, config: Config, *, resolver_unit: str = "") -> A
         lookout.close()
         await leases.close()
         await asyncio.to_thread(engine.close)
+        glance.close()
         handover.close()
 
 
@@ -164,16 +166,15 @@ async def run(paths: Paths, config: Config, ready: Callable[[], None], *, resolv
     group = group_number(config.group)
     async with running(paths, config, resolver_unit=resolver_unit) as api:
         settle(100_000)
-        handed = inherited()
-        server = await serve(api, handed or listening(paths.socket, group), group)
+        clients, plugins = doors(paths, group)
+        server, lane = await serve(api, clients.listener, group), Lane(api, plugins.listener, group)
         ready()
         notify_service_manager("READY=1")
         log.info("serving %s at %s", paths.lib, paths.socket)
         await stop.wait()
         log.info("stopping; containers and their traffic go on")
         notify_service_manager("STOPPING=1")
-        if handed is None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(paths.socket)
+        clients.close()
+        plugins.close()
         api.hub.close()
-        await server.cleanup()
+        await asyncio.gather(server.cleanup(), lane.close())

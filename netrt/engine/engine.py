@@ -94,6 +94,8 @@ class Engine:
         self._ready: Future[None] = Future()
         self._closed = False
         self._alarms = Alarms(kernel)
+        self._done: tuple[_Job, Any, float] | None = None
+        """What was done last, what came of it, and in how many milliseconds, where that was not logged yet."""
         self.compared = 0
         """How often something was looked at because what was heard did not look right."""
 
@@ -176,12 +178,25 @@ class Engine:
         self._store.close()
 
     def _next(self) -> _Job | None:
-        self._kernel.rest(busy=True)
+        """Whoever was just answered is not to wait for the interpreter, so what can wait does, until then or until the lull."""
         try:
-            return self._jobs.get(timeout=LULL)
+            job = self._jobs.get(timeout=LULL)
         except queue.Empty:
+            self._report()
             self._kernel.rest()
             return self._jobs.get()
+        self._report()
+        self._kernel.rest(busy=True)
+        return job
+
+    def _report(self) -> None:
+        """Log what was done."""
+        done, self._done = self._done, None
+        if done:
+            job, outcome, took = done
+            known = isinstance(outcome, Outcome)
+            log.log(logging.INFO if known else logging.DEBUG,
+                    "%s %s: %.1f ms", job.name, outcome.id[:12] if known else "", took)  # fmt: skip
 
     def _answer(self, job: _Job) -> None:
         if not job.answer.set_running_or_notify_cancel():
@@ -199,10 +214,8 @@ class Engine:
             if not isinstance(error, Exception):
                 raise
         else:
-            took = (time.perf_counter() - began) * 1000
+            self._done = job, outcome, (time.perf_counter() - began) * 1000
             job.answer.set_result(outcome)
-            level = logging.INFO if isinstance(outcome, Outcome) else logging.DEBUG
-            log.log(level, "%s %s: %.1f ms", job.name, outcome.id[:12] if isinstance(outcome, Outcome) else "", took)
 
     def _recover(self) -> None:
         """Load, forget adopted containers whose namespace is gone and starts that came to nothing, and converge everything.

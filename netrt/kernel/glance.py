@@ -21,53 +21,62 @@ T = TypeVar("T")
 LOOPBACK = "lo"
 
 
-def host_links(names: Iterable[str]) -> dict[str, SeenLink]:
-    """Those of these links of the host that are there. Raises KernelRefused."""
-    return _asked(lambda: {link.name: link for link in _links(names)})
+class Glance:
+    """`host_links` is for one thread, that of the event loop, which keeps a socket for it; the others are for any."""
 
+    def __init__(self) -> None:
+        self._netlink = Netlink()
 
-def inner_link(path: str, name: str) -> SeenLink | None:
-    """A link in a sandbox; `peer` is the index of its other end. Raises Invalid where there is no sandbox, KernelRefused."""
-    return _within(path, lambda: next(iter(_links([name])), None))
+    def close(self) -> None:
+        self._netlink.close()
 
+    def host_links(self, names: Iterable[str]) -> dict[str, SeenLink]:
+        """Those of these links of the host that are there. Raises KernelRefused."""
+        return _asked(lambda: {link.name: link for link in _links(self._netlink, names)})
 
-def peer_name(path: str, name: str) -> str:
-    """The host's link whose other end is this one of a sandbox, empty where there is none. Raises Invalid, KernelRefused."""
-    inner = inner_link(path, name)
-    if inner is None or not inner.peer:
-        return ""
-    with Netlink() as netlink:
-        (answer,) = netlink.ask([links.get_link_at(inner.peer)])
-    return links.read_link(answer.message).name if answer.message is not None else ""
+    def inner_link(self, path: str, name: str) -> SeenLink | None:
+        """A link in a sandbox; `peer` is the index of its other end. Raises Invalid where there is no sandbox, KernelRefused."""
+        return _within(path, lambda: _inner(name))
 
-
-def set_loopback(path: str, *, up: bool) -> None:
-    """Raises Invalid where there is no sandbox, KernelRefused."""
-
-    def work() -> None:
+    def peer_name(self, path: str, name: str) -> str:
+        """The host's link whose other end is this one of a sandbox, empty where there is none. Raises Invalid, KernelRefused."""
+        inner = self.inner_link(path, name)
+        if inner is None or not inner.peer:
+            return ""
         with Netlink() as netlink:
-            (answer,) = netlink.ask(links.set_link(SetLink(netns="", name=LOOPBACK, up=up), None))
-        if answer.errno:
-            raise OSError(answer.errno, answer.text or os.strerror(answer.errno))
+            (answer,) = netlink.ask([links.get_link_at(inner.peer)])
+        return links.read_link(answer.message).name if answer.message is not None else ""
 
-    _within(path, work)
+    def set_loopback(self, path: str, *, up: bool) -> None:
+        """Raises Invalid where there is no sandbox, KernelRefused."""
+
+        def work() -> None:
+            with Netlink() as netlink:
+                (answer,) = netlink.ask(links.set_link(SetLink(netns="", name=LOOPBACK, up=up), None))
+            if answer.errno:
+                raise OSError(answer.errno, answer.text or os.strerror(answer.errno))
+
+        _within(path, work)
+
+    def loopback_addresses(self, path: str) -> tuple[str, ...]:
+        """With prefix length. Raises Invalid where there is no sandbox, KernelRefused."""
+
+        def work() -> tuple[str, ...]:
+            with Netlink() as netlink:
+                (answer,) = netlink.ask([links.get_link(LOOPBACK)])
+                index = links.read_link(answer.message).index if answer.message is not None else 1
+                return tuple(routes.read_address(m).address for m in netlink.dump(routes.get_addresses(index)))
+
+        return _within(path, work)
 
 
-def loopback_addresses(path: str) -> tuple[str, ...]:
-    """With prefix length. Raises Invalid where there is no sandbox, KernelRefused."""
-
-    def work() -> tuple[str, ...]:
-        with Netlink() as netlink:
-            (answer,) = netlink.ask([links.get_link(LOOPBACK)])
-            index = links.read_link(answer.message).index if answer.message is not None else 1
-            return tuple(routes.read_address(m).address for m in netlink.dump(routes.get_addresses(index)))
-
-    return _within(path, work)
-
-
-def _links(names: Iterable[str]) -> list[SeenLink]:
+def _inner(name: str) -> SeenLink | None:
     with Netlink() as netlink:
-        answers = netlink.ask([links.get_link(name) for name in names])
+        return next(iter(_links(netlink, [name])), None)
+
+
+def _links(netlink: Netlink, names: Iterable[str]) -> list[SeenLink]:
+    answers = netlink.ask([links.get_link(name) for name in names])
     bad = next((answer for answer in answers if answer.errno not in (0, errno.ENODEV)), None)
     if bad is not None:
         raise OSError(bad.errno, bad.text or os.strerror(bad.errno))

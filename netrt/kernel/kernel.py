@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import select
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import groupby
 from typing import assert_never
 
@@ -71,12 +73,14 @@ class LinuxKernel:
         self._forwarding = Forwarding(paths.forwarding)
         self._entered = Entered(paths.entered)
         self._pins = Pins()
+        self._together = select.epoll()
         self._facts: HostFacts | None = None
         self._mtu = DEFAULT_MTU
         self._parents: set[str] = set()
 
     def close(self) -> None:
         """Close the sockets. Nothing in the kernel changes."""
+        self._together.close()
         self._nft.close()
         self._events.close()
         self._netlink.close()
@@ -166,10 +170,14 @@ class LinuxKernel:
         except OSError as error:
             raise _unreadable(error) from error
 
-    @property
-    def ears(self) -> tuple[int, int, int]:
-        """The files that can be read when there is something to hear: of links and so on, of pins, and of nftables."""
-        return self._events.fileno(), self._pins.fileno(), self._nft.fileno()
+    @cached_property
+    def ears(self) -> tuple[int, int]:
+        """The files that can be read when there is something to hear: one for everything that can wait for a moment, and that of
+        nftables, which cannot where our tables are not locked. One, because each wakes who listens, and during a command the
+        engine then waits for the interpreter."""
+        for ear in (self._events, self._pins, *((self._nft,) if self.locked else ())):
+            self._together.register(ear, select.EPOLLIN)
+        return self._together.fileno(), self._nft.fileno()
 
     @property
     def locked(self) -> bool:

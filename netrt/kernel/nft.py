@@ -2,7 +2,8 @@
 
 Theory: the kernel numbers its rulesets; each transaction in this namespace, whoever makes it, makes the next one. A transaction
 of ours is known as ours if it moved the number by exactly one, else somebody came between. While the journal shows that nobody
-else changed a table of ours up to the present number, what we put in is what is there. Else we list.
+else changed a table of ours up to the present number, what we put in is what is there. Else we list. While the tables are locked
+and ours, nobody else can change them, and nothing need be asked.
 
 Rule 1: one thread. Rule 2: what is not known for certain is looked up.
 """
@@ -99,10 +100,19 @@ class Nft:
         if not out and not into:
             return
         known = self._held
-        before, after = self._commit(lambda: self._edit(out, into))
-        if known is None or not self._alone(before, after):
-            self._held = None
-            return
+        if known is not None and self._owning:
+            self._held = None  # as long as it is not known what became of this
+            try:
+                self._edit(out, into)
+            except KernelRefused:
+                self._held = known  # nothing was changed
+                raise
+            self._held = known
+        else:
+            before, after = self._commit(lambda: self._edit(out, into))
+            if known is None or not self._alone(before, after):
+                self._held = None
+                return
         for element in out:
             known.pop(element.key, None)
         known.update((element.key, element) for element in into)
@@ -122,7 +132,7 @@ class Nft:
 
     def disturbed(self) -> bool:
         """Whether somebody else changed our tables since they were looked at last, or may have. Raises OSError."""
-        if self._journal.others_did():
+        if self._journal.others_did() and not self._owning:
             self._held = None
         return self._held is None
 
@@ -147,6 +157,8 @@ class Nft:
     # what is known
 
     def _current(self) -> bool:
+        if self._owning and self._held is not None:
+            return True
         changed = self._journal.others_changed_ours(nfnetlink.generation(self._netlink))
         return self._held is not None and not changed
 

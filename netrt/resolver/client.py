@@ -46,6 +46,11 @@ class Resolver:
         """The answer to what was begun. Raises Conflict, Unavailable."""
         return self._answer()
 
+    @property
+    def absent(self) -> bool:
+        """Whether nobody can be there."""
+        return self._socket is None and not os.path.exists(self._path)
+
     def connect(self) -> int:
         """The process that serves: its number, which stays its own while the connection holds. Raises Unavailable."""
         connection = self._connected()

@@ -1,0 +1,104 @@
+"""A socket of the CNI program's own: one question and one answer a connection.
+
+A runtime waits for each plugin, and HTTP would be a twelfth of an ADD: so here is as little as can be, a length and so many bytes
+there, a status, a length and the rest back. Everything else (who may ask, what is done) is as at the server's `/netrt/cni`.
+
+Rule: what was begun is brought to its end, even if the program is killed meanwhile: its runtime then asks for DEL."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+
+import msgspec
+
+from netrt.api.answer import Api
+from netrt.api.plugins.dispatch import Printed, run
+from netrt.api.schema.body import LIMIT
+from netrt.api.server import check_peer
+from netrt.cni.refusal import error_json
+from netrt.cni.version import CURRENT
+from netrt.errors import Invalid, NetrtError
+
+_SAID_WITHIN = 60.0
+"""Seconds that a question may take to come."""
+_FINISH_WITHIN = 5.0
+"""Seconds that open questions have when the daemon stops."""
+_AGAIN = 1.0
+"""Seconds after which it is tried again to take who asks, where that could not be done."""
+_CHUNK = 1 << 16
+
+log = logging.getLogger("netrt.api")
+
+
+class Lane:
+    """On the event loop only: answers at a listening unix socket, which it closes. Members of `group` (a number) may ask too."""
+
+    def __init__(self, api: Api, listener: socket.socket, group: int | None) -> None:
+        self._api = api
+        self._group = group
+        self._listener = listener
+        listener.setblocking(False)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._taking = asyncio.ensure_future(self._take())
+
+    async def close(self) -> None:
+        """Take nobody any more, and let those finish who are there."""
+        self._taking.cancel()
+        self._listener.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_FINISH_WITHIN)
+
+    async def _take(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                peer, _ = await loop.sock_accept(self._listener)
+            except OSError as error:  # no file is left, for now
+                log.error("who asks for a plugin has to wait: %s", error)
+                await asyncio.sleep(_AGAIN)
+                continue
+            task = loop.create_task(self._serve(peer))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, peer: socket.socket) -> None:
+        with peer, contextlib.suppress(ConnectionError, TimeoutError):
+            printed = await self._answer(peer)
+            head = b"%d %d\n" % (not printed.well, len(printed.errors))
+            await asyncio.get_running_loop().sock_sendall(peer, head + printed.errors + printed.output)
+
+    async def _answer(self, peer: socket.socket) -> Printed:
+        try:
+            check_peer(peer, self._group)
+            body = await _read(peer)
+        except NetrtError as error:
+            return Printed(False, msgspec.json.encode(error_json(error, CURRENT)))
+        return await run(self._api, body)
+
+
+async def _read(peer: socket.socket) -> bytes:
+    """Raises Invalid, ConnectionError, TimeoutError."""
+    loop, said = asyncio.get_running_loop(), b""
+    async with asyncio.timeout(_SAID_WITHIN):
+        while b"\n" not in said:
+            said += await _more(loop, peer)
+            if len(said) > _CHUNK:
+                raise Invalid("a question begins with its length in bytes")
+        length, _, body = said.partition(b"\n")
+        if not length.isdigit() or len(length) > 9 or int(length) > LIMIT:
+            raise Invalid("a question begins with its length in bytes", hint=f"at most {LIMIT}")
+        chunks, missing = [body], int(length) - len(body)
+        while missing > 0:
+            chunks.append(await _more(loop, peer))
+            missing -= len(chunks[-1])
+    return b"".join(chunks)
+
+
+async def _more(loop: asyncio.AbstractEventLoop, peer: socket.socket) -> bytes:
+    chunk = await loop.sock_recv(peer, _CHUNK)
+    if not chunk:
+        raise ConnectionResetError
+    return chunk
