@@ -53,13 +53,13 @@ def settle(threshold: int) -> None:
 
 
 def log_to(path: str | None, level: str) -> None:
-    """To stderr, or to a file of at most LOG_LIMIT bytes and one older one. Who is asked for something logs a line or two, so what
-    no line of ours tells is not found out (https://docs.python.org/3/howto/logging.html#optimization)."""
+    """To stderr, or to a file of at most LOG_LIMIT bytes and one older one. Each request makes a line or two, so what no line of
+    ours tells is not found out (https://docs.python.org/3/howto/logging.html#optimization)."""
     place: logging.Handler = (
         _File(path, maxBytes=LOG_LIMIT, backupCount=1) if path else logging.StreamHandler(sys.stderr)
     )
     place.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging._srcfile = None  # type: ignore[attr-defined]
+    logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(level=level.upper(), handlers=[place])
 
@@ -67,7 +67,9 @@ def log_to(path: str | None, level: str) -> None:
 class _File(RotatingFileHandler):
     """Looks at the file that it writes, and not at its path, nor at how long the line is going to be: a third of the time."""
 
-    def shouldRollover(self, record: logging.LogRecord) -> bool:  # type: ignore[override]
+    def shouldRollover(self, record: logging.LogRecord) -> bool:
+        if self.stream is None:
+            return False
         seen = os.fstat(self.stream.fileno())
         return stat.S_ISREG(seen.st_mode) and seen.st_size >= self.maxBytes
 

@@ -93,7 +93,8 @@ def test_install_elsewhere(tmp_path: Path) -> None:
     assert units["netrtd.service"]["Unit"]["Wants"] == "netrt-dns.service"
     assert units["netrt-dns.service"]["Service"]["ExecStart"] == "/usr/local/bin/netrt-dns"
     assert units["netrt-dns.service"]["Service"]["Restart"] == "always"
-    assert units["netrtd.socket"]["Socket"]["ListenStream"] == "/run/netrt/netrt.sock"
+    sockets = next(tmp_path.rglob("netrtd.socket")).read_text()
+    assert re.findall("ListenStream=(.*)", sockets) == ["/run/netrt/netrt.sock", "/run/netrt/cni.sock"]
     assert units["netrtd.socket"]["Socket"]["SocketGroup"] == "netrt"
 
 

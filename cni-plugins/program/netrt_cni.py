@@ -1,13 +1,12 @@
 """The CNI program: it hands variables and configuration to netrtd and prints the answer.
 
 All that is known of CNI is known there (netrt/cni); how the two talk is in netrt/api/lane.py. Every attach pays for the start of
-this program: so it imports nothing that Python has not loaded anyway, and ends without a farewell. Where no daemon answers, another
-program goes on: it starts one, or does the work itself."""
-
-import posix
-import sys
+this program: so it imports nothing that Python has not loaded anyway, and ends without a farewell. Where no daemon answers,
+another program goes on: it starts one, or does the work itself."""
 
 import _socket
+import posix
+import sys
 
 LARGEST = 8 << 20
 

@@ -42,33 +42,42 @@ class Lane:
         self._listener = listener
         listener.setblocking(False)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._taking = asyncio.ensure_future(self._take())
+        self._loop = asyncio.get_running_loop()
+        self._again: asyncio.TimerHandle | None = None
+        self._listen()
 
     async def close(self) -> None:
         """Take nobody any more, and let those finish who are there."""
-        self._taking.cancel()
+        self._loop.remove_reader(self._listener)
+        if self._again:
+            self._again.cancel()
         self._listener.close()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_FINISH_WITHIN)
 
-    async def _take(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                peer, _ = await loop.sock_accept(self._listener)
-            except OSError as error:  # no file is left, for now
-                log.error("who asks for a plugin has to wait: %s", error)
-                await asyncio.sleep(_AGAIN)
-                continue
-            task = loop.create_task(self._serve(peer))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    def _listen(self) -> None:
+        self._loop.add_reader(self._listener, self._take)
+
+    def _take(self) -> None:
+        try:
+            peer, _ = self._listener.accept()
+        except BlockingIOError:  # whoever asked has gone
+            return
+        except OSError as error:  # no file is left, for now
+            log.error("who asks for a plugin has to wait: %s", error)
+            self._loop.remove_reader(self._listener)
+            self._again = self._loop.call_later(_AGAIN, self._listen)
+            return
+        peer.setblocking(False)
+        task = self._loop.create_task(self._serve(peer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, peer: socket.socket) -> None:
         with peer, contextlib.suppress(ConnectionError, TimeoutError):
             printed = await self._answer(peer)
             head = b"%d %d\n" % (not printed.well, len(printed.errors))
-            await asyncio.get_running_loop().sock_sendall(peer, head + printed.errors + printed.output)
+            await self._loop.sock_sendall(peer, head + printed.errors + printed.output)
 
     async def _answer(self, peer: socket.socket) -> Printed:
         try:

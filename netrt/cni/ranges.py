@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from netrt.cni.refusal import CONFIGURATION, Refusal
 from netrt.cni.result import RouteTo, check_routes
@@ -57,8 +58,9 @@ def _pool(where: str, chosen: Iterable[Range]) -> tuple[Subnet, ...]:
     return pool
 
 
+@lru_cache(maxsize=64)
 def pool_of(where: str, part: Range) -> Subnet:
-    """A range as a subnet of a network. Raises Refusal."""
+    """A range as a subnet of a network. Remembered, for each ADD of a network comes with the same ones. Raises Refusal."""
     if not part.subnet:
         raise Refusal(CONFIGURATION, f"field {where}.subnet is missing")
     cidr = named(f"{where}.subnet", lambda: str(parse_network("subnet", part.subnet or "")))

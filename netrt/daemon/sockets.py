@@ -50,7 +50,8 @@ class Door:
 
 
 def doors(paths: Paths, group: int | None) -> tuple[Door, Door]:
-    """For clients, and for the CNI program: of those that were handed over the latter is known by its name. Raises Unavailable."""
+    """For clients, and for the CNI program: of those that were handed over the latter is known by its name. Raises
+    Unavailable."""
     handed = inherited()
     name = os.path.basename(paths.plugin_socket)
     by_name = {os.path.basename(listener.getsockname()) == name: Door(listener) for listener in reversed(handed)}

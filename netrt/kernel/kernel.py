@@ -35,7 +35,7 @@ from netrt.kernel.nft import Nft
 from netrt.kernel.observe import marked, observe
 from netrt.kernel.parents import lacking
 from netrt.kernel.parents import parents as read_parents
-from netrt.kernel.pins import Pins, alive, husks
+from netrt.kernel.pins import Pins, husks
 from netrt.kernel.procfs import Procfs
 from netrt.kernel.refused import harmless, named, refused
 from netrt.kernel.spares import SPARE, Spares
@@ -127,7 +127,7 @@ class LinuxKernel:
 
     def alive(self, paths: Sequence[str]) -> Mapping[str, int]:
         """Which of these paths lead to a network namespace now (never the host's own), and its inode number."""
-        return alive(paths)
+        return self._pins.alive(paths)
 
     def inhabited(self) -> frozenset[int]:
         """The inode numbers of the network namespaces that a process is in, or a mount keeps."""
@@ -187,6 +187,7 @@ class LinuxKernel:
     def rest(self, *, busy: bool = False) -> None:
         """Use the time between two commands to get ready for the next; `busy`: only where the next would miss it."""
         self._entered.forget()
+        self._pins.leave()
         self._spares.refill(1 if busy else SPARE)
 
     def unfreed(self) -> int:

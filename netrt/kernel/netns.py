@@ -61,9 +61,7 @@ def opened(path: str) -> Iterator[int]:
 def open_namespace(path: str) -> int:
     """As `opened`; the caller closes it."""
     try:
-        # O_PATH opens a device or FIFO without waking it
-        own = path.startswith(OWN_PINS)
-        bare = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC) if own else open_path(path)
+        bare = _bare(path)
     except (OSError, ValueError) as error:
         raise Invalid(f"no network namespace at {path[:200]!r}: {_reason(error)}") from None
     try:
@@ -78,6 +76,23 @@ def open_namespace(path: str) -> int:
         raise Invalid(f"{path[:200]!r} {refused}", hint=_WHERE)
     return descriptor
 
+
+def _bare(path: str) -> int:
+    """What is at a path, opened with O_PATH, which does not wake a device or FIFO. Raises OSError, ValueError."""
+    directory, _, name = path.rpartition("/")
+    if directory not in _OF_ROOT or name in ("", ".", ".."):
+        return open_path(path)
+    found = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if not stat.S_ISLNK(os.fstat(found).st_mode):
+        return found
+    os.close(found)
+    if path.startswith(OWN_PINS):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return open_path(path)
+
+
+_OF_ROOT = (PIN_DIRECTORY, f"/var{PIN_DIRECTORY}")
+"""Directories to which nobody but root can bend the way, so that it need not be walked name by name."""
 
 _WHERE = "expected is a path such as /run/netns/NAME or /proc/PID/ns/net"
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from netrt.dataplane.objects import PIN_DIRECTORY, PIN_PREFIX, Pin
 from netrt.errors import Invalid
-from netrt.kernel.netns import checked, identify, libc, new_namespace, on_thread, open_namespace
+from netrt.kernel.netns import OWN_PINS, checked, identify, libc, new_namespace, on_thread, open_namespace
 
 _MS_BIND, _MS_REC, _MS_SHARED, _MNT_DETACH, _NOFOLLOW = 0x1000, 0x4000, 0x100000, 2, 8
 _IN_DELETE = 0x200
@@ -43,6 +43,8 @@ class Pins:
         if self._notify < 0:  # root has 128 of them, and others may have them all: then there is nothing to hear
             self._notify = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._watched = self._shared = False
+        self._visited: tuple[str, int] | None = None
+        """The path of the last namespace of somebody else that was opened, and its open file."""
 
     def fileno(self) -> int:
         """What can be read when `taken` may find something."""
@@ -69,9 +71,32 @@ class Pins:
                     yield Pin(path=path)
 
     def open(self, path: str) -> int:
-        """The namespace that we hold, or else at this path, as an open file that the caller closes. Raises Invalid, OSError."""
+        """The namespace that we hold, or else at this path, as an open file that the caller closes. One of somebody else's stays
+        the same until `leave`, wherever its path leads meanwhile. Raises Invalid, OSError."""
         held = self._held.get(path)
-        return os.dup(held.file) if held else open_namespace(path)
+        if held:
+            return os.dup(held.file)
+        if self._visited and self._visited[0] == path:
+            return os.dup(self._visited[1])
+        found = open_namespace(path)
+        if not path.startswith(OWN_PINS):
+            self.leave()
+            self._visited = path, os.dup(found)
+        return found
+
+    def leave(self) -> None:
+        """A command is over: the next one looks anew where the paths of others lead."""
+        if self._visited:
+            os.close(self._visited[1])
+            self._visited = None
+
+    def alive(self, paths: Iterable[str]) -> dict[str, int]:
+        """Those of these paths that lead to a network namespace now, and its inode number."""
+        found = {}
+        for path in paths:
+            with contextlib.suppress(Invalid), self.opened(path) as namespace:
+                found[path] = os.fstat(namespace).st_ino
+        return found
 
     @contextlib.contextmanager
     def opened(self, path: str) -> Iterator[int]:
@@ -119,6 +144,7 @@ class Pins:
 
     def close(self) -> None:
         """Let all go; they stay where they are pinned."""
+        self.leave()
         for held in self._held.values():
             os.close(held.file)
         self._held.clear()
@@ -166,17 +192,15 @@ def pinned() -> set[str]:
 def husks() -> list[str]:
     """Empty files where pins of ours are kept that lead to no namespace."""
     paths = pinned()
-    bare = sorted(paths - alive(paths).keys())
+    bare = sorted(path for path in paths if not _leads(path))
     return [path for path in bare if stat.S_ISREG(os.lstat(path).st_mode) and not os.lstat(path).st_size]
 
 
-def alive(paths: Iterable[str]) -> dict[str, int]:
-    """Those of these paths that lead to a network namespace now, and its inode number."""
-    found = {}
-    for path in paths:
-        with contextlib.suppress(Invalid):
-            found[path] = identify(path)
-    return found
+def _leads(path: str) -> bool:
+    try:
+        return bool(identify(path))
+    except Invalid:
+        return False
 
 
 def pin(path: str, namespace: int) -> None:

@@ -1,5 +1,6 @@
 """Addresses are kept as canonical text (`10.1.0.2`, `10.1.0.0/24`), because that is what JSON, SQLite and nft carry; this file
-is where text becomes canonical, and the only place that says what is allowed."""
+is where text becomes canonical, and the only place that says what is allowed. What was read once is remembered: the same few are
+read with each attach."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
 
 
+@lru_cache(maxsize=4096)
 def parse_ip(what: str, text: str) -> IpAddress:
     """An IPv4 or IPv6 address without zone. `what` is the noun for the message. Raises Invalid."""
     try:
@@ -29,6 +31,7 @@ def parse_ip(what: str, text: str) -> IpAddress:
     return address
 
 
+@lru_cache(maxsize=4096)
 def parse_network(what: str, text: str) -> IpNetwork:
     """A subnet in CIDR form without host bits. Raises Invalid."""
     try:
@@ -48,13 +51,13 @@ def parse_network(what: str, text: str) -> IpNetwork:
 
 @lru_cache(maxsize=4096)
 def network(cidr: str) -> IpNetwork:
-    """A subnet that was checked before, as an object (cached, for the hot path)."""
+    """A subnet that was checked before, as an object."""
     return ipaddress.ip_network(cidr)
 
 
 @lru_cache(maxsize=4096)
 def ip(address: str) -> IpAddress:
-    """An address that was checked before, as an object (cached, for the hot path)."""
+    """An address that was checked before, as an object."""
     return ipaddress.ip_address(address)
 
 

@@ -291,7 +291,13 @@ BRIDGE_OPTIONS: dict[str, tuple[str, option.Reader]] = {
 
 def bridge_options(options: Mapping[str, str]) -> BridgeOptions:
     """Read driver options. Raises Invalid with the list of known options for one that is unknown."""
-    return BridgeOptions(**option.read_options("bridge", BRIDGE_OPTIONS, options))
+    return _bridge_options(tuple(options.items()))
+
+
+@lru_cache(maxsize=1024)
+def _bridge_options(options: tuple[tuple[str, str], ...]) -> BridgeOptions:
+    """Asked for several times with each attach."""
+    return BridgeOptions(**option.read_options("bridge", BRIDGE_OPTIONS, dict(options)))
 
 
 def has_names(network: Network) -> bool:

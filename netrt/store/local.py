@@ -78,9 +78,12 @@ class LocalStore:
         self._settings: dict[str, str] = {}
         self._state: State | None = None
         """The State as last saved, once it is known."""
+        self._durable: bool | None = None
+        """What this connection was told last of whether its commits are to survive power loss."""
         self._db: sqlite3.Connection | None = self._opened()
 
     def _opened(self) -> sqlite3.Connection:
+        self._durable = None
         with self._clear_errors():
             try:
                 os.makedirs(os.path.dirname(self._path) or ".", mode=0o700, exist_ok=True)
@@ -215,7 +218,9 @@ class LocalStore:
     @contextlib.contextmanager
     def _transaction(self, db: sqlite3.Connection, *, durable: bool) -> Iterator[None]:
         with self._clear_errors():
-            db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            if durable is not self._durable:
+                db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield

@@ -26,7 +26,7 @@ from tests.host import Host
 from tests.namespaces import own_namespaces
 
 REFERENCE = "/usr/lib/cni"
-TURNS, WARM_UP = 7, 2
+TURNS, WARM_UP = 30, 3
 FULL, TOGETHER, AT_A_TIME = 300, 50, 8
 
 LIMITS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ import netrt as package
 from netrt.api.client import Client
 from netrt.errors import NotFound, Unavailable
 from netrt.launch.program import NotStarted
+from tests.cni import Cni
 from tests.host import Host
 from tests.waiting import wait_until
 
@@ -24,6 +27,7 @@ pytestmark = pytest.mark.root
 
 DAEMON = str(Path(sys.executable).with_name("netrtd"))
 SOCKET = "/run/netrt/netrt.sock"
+PLUGINS = "/run/netrt/cni.sock"
 CONFIGURATION = Path("/etc/netrt/netrt.toml")
 
 
@@ -88,29 +92,46 @@ def test_requests_under_way_are_finished(host: Host) -> None:
         assert [client.network(each)["Name"] for each in made] == ["n0", "n1", "n2"]
 
 
-def test_systemd_may_hand_over_the_socket(host: Host) -> None:
+@pytest.mark.parametrize(
+    "doors", [[SOCKET], [PLUGINS, SOCKET], [SOCKET, PLUGINS]], ids=["one", "plugins first", "plugins last"]
+)
+def test_systemd_may_hand_over_the_sockets(host: Host, doors: list[str]) -> None:
     os.makedirs("/run/netrt", exist_ok=True)
-    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
-        listener.bind(SOCKET)
-        listener.listen()
+    with ExitStack() as stack:
+        notices = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         notices.bind("/run/notify")
-        inode = os.stat(SOCKET).st_ino
+        listeners = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in doors]
+        for listener, path in zip(listeners, doors, strict=True):
+            listener.bind(path)
+            listener.listen()
+        inodes = [os.stat(path).st_ino for path in doors]
         code = (
-            "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1');"
-            f"os.set_inheritable(3, True); os.execv({DAEMON!r}, ['netrtd'])"
+            "import os, sys\n"
+            "for number, file in enumerate(map(int, sys.argv[1:])): os.dup2(file, 3 + number, inheritable=True)\n"
+            "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(sys.argv) - 1))\n"
+            f"os.execv({DAEMON!r}, ['netrtd'])"
         )
-        argv = [sys.executable, "-c", code, str(listener.fileno())]
-        environment = {**os.environ, "NOTIFY_SOCKET": "/run/notify"}
+        given = [fcntl.fcntl(listener, fcntl.F_DUPFD, 100) for listener in listeners]
         daemon = subprocess.Popen(
-            argv, pass_fds=[listener.fileno()], env=environment, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", code, *map(str, given)],
+            pass_fds=given,
+            env={**os.environ, "NOTIFY_SOCKET": "/run/notify"},
+            stderr=subprocess.PIPE,
+            text=True,
         )
+        for file in given:
+            os.close(file)
         with Client(socket=SOCKET) as client:
             assert client.containers() == []
-        assert os.stat(SOCKET).st_ino == inode
+        assert [os.stat(path).st_ino for path in doors] == inodes
+        answer = Cni(host).execute("VERSION", {"cniVersion": "1.1.0", "name": "x", "type": "netrt-bridge"})
+        assert answer.result["cniVersion"] == "1.1.0"
+        assert not answer.errors
         notices.settimeout(10)
         assert notices.recv(100) == b"READY=1"
         ended(daemon)
-        assert os.path.exists(SOCKET), "it is systemd's, which goes on listening"
+        assert all(os.path.exists(path) for path in doors), "they are systemd's, which goes on listening"
+        assert os.path.exists(PLUGINS) == (PLUGINS in doors)
 
 
 def test_the_python_api_starts_it(host: Host, capfd: pytest.CaptureFixture[str]) -> None:

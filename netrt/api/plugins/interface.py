@@ -46,7 +46,7 @@ OUR_DNS = Dns(nameservers=(ADDRESS,), options=("ndots:0",))
 
 
 _AT_HAND = ("/run/netns/", "/var/run/netns/", "/proc/")
-"""Directories of root in the kernel's own memory, where to open something keeps nobody waiting, as a network's file system may."""
+"""Directories of root in the kernel's own memory: to open something there keeps nobody waiting, as a file system may."""
 
 
 async def sandbox_of(api: Api, call: Call) -> Sandbox:

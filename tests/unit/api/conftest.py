@@ -14,6 +14,7 @@ import pytest
 from netrt.api.answer import Api
 from netrt.api.client import Client
 from netrt.api.hub import Hub
+from netrt.api.lane import Lane
 from netrt.api.server import serve
 from netrt.compile.names import Resolving
 from netrt.daemon.publisher import Publisher
@@ -63,12 +64,14 @@ async def _serve(paths: Paths, engine: Engine, hub: Hub, ready: Future[asyncio.E
     watch = Watch(api)
     hub.watch(watch.committed)
     server = await serve(api, listening(paths.socket, None), GROUP)
+    lane = Lane(api, listening(paths.plugin_socket, None), GROUP)
     stop = asyncio.Event()
     ready.set_result(stop)
     await stop.wait()
     hub.close()
     watch.close()
     await server.cleanup()
+    await lane.close()
 
 
 @pytest.fixture
