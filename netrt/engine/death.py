@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from netrt.dataplane.objects import HOST, Link
 from netrt.dataplane.scope import Scope
 from netrt.engine.ports import Kernel
+from netrt.errors import Conflict
 from netrt.model.container import Container
 from netrt.model.state import State
 
@@ -49,3 +50,22 @@ def _linked(kernel: Kernel, state: State, containers: list[Container]) -> frozen
     keys = frozenset(("link", HOST, name) for name in ends)
     seen = kernel.observe(Scope(keys=keys, links=frozenset(), sandboxes=frozenset()))
     return frozenset(ends[link.name] for link in seen.all(Link) if link.name in ends)
+
+
+def lost(kernel: Kernel, state: State, container_id: str) -> bool:
+    """Whether this is a runtime's container whose namespace is not where the runtime put it. Nothing in there can be changed any
+    more; and whoever asks to take something back has no other way to it either, so all of it may go."""
+    container = state.containers.get(container_id)
+    if container is None or container.sandbox.owned or not container.plugged:
+        return False
+    path = container.sandbox.path
+    return kernel.alive([path]).get(path) != container.sandbox.inode
+
+
+def check_there(kernel: Kernel, container: Container) -> None:
+    """Raises Conflict where nothing can be put into a container: who is at its path now is somebody else."""
+    if hidden(kernel, [container]):
+        raise Conflict(
+            f"container {container.name} is not at {container.sandbox.path} any more",
+            hint="netrt gc tells who is gone",
+        )

@@ -1,4 +1,5 @@
-"""The one writer. Commands wait in a queue; one thread decides, makes the kernel so, saves, and tells who waits.
+"""The one writer. Commands wait in a queue; one thread decides, makes the kernel so, saves, and tells who waits. Those that wait
+together it does together.
 
 Rule 1: the State that readers see is replaced whole, after the save. Rule 2: whoever got an answer can rely on it: the kernel
 holds it and the store has it. Rule 3: a command that fails leaves State, store and kernel as they were."""
@@ -9,25 +10,28 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
 from netrt.dataplane.facts import HostFacts
-from netrt.dataplane.ops import DelLink, Op, UnpinNamespace
+from netrt.dataplane.ops import DelLink, UnpinNamespace
 from netrt.decide.decide import decide
 from netrt.decide.lookup import find_container
 from netrt.engine.alarms import Alarms
 from netrt.engine.converge import Change, converge, converge_whole, places_of, planned
-from netrt.engine.death import dead, hidden
+from netrt.engine.death import check_there, dead, lost
 from netrt.engine.garbage import Garbage, garbage, stale
-from netrt.engine.heal import Healed, Piece, concerned, following, heal, heal_all
+from netrt.engine.heal import Healed, Piece, concerned, converge_or_heal, following, heal
+from netrt.engine.jobs import Job, Jobs
 from netrt.engine.needed import needed
 from netrt.engine.ports import Kernel, Publisher, Store
-from netrt.errors import Conflict, Exhausted, Exists, KernelRefused, NetrtError, Residue, Unavailable
+from netrt.engine.together import MOST, decide_together, joins, needed_together
+from netrt.errors import Conflict, Exhausted, Exists, NetrtError, Unavailable
 from netrt.ipam.pools import Pools
 from netrt.model.command import (
     Adjust,
@@ -40,12 +44,11 @@ from netrt.model.command import (
     NoteProcess,
     Reclaim,
 )
-from netrt.model.container import Container
 from netrt.model.decision import Decision
 from netrt.model.network import standing_on
 from netrt.model.port import PROTOCOLS
 from netrt.model.state import State
-from netrt.spans import Trace, current, into, span
+from netrt.spans import current, into, span
 
 T = TypeVar("T")
 
@@ -67,16 +70,6 @@ class Outcome:
     removed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """Something to be done on the engine's thread; `name` is for the log, `trace` for who asked where the time goes."""
-
-    name: str
-    work: Callable[[], Any]
-    answer: Future[Any]
-    trace: Trace | None
-
-
 class Engine:
     """Owns the State of one host and its kernel objects, on a thread of its own."""
 
@@ -89,13 +82,13 @@ class Engine:
         self._pools = pools
         self._clock = clock
         self._state = State()
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs = Jobs()
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._ready: Future[None] = Future()
         self._closed = False
         self._alarms = Alarms(kernel)
-        self._done: tuple[_Job, Any, float] | None = None
-        """What was done last, what came of it, and in how many milliseconds, where that was not logged yet."""
+        self._done: list[tuple[Job, Any, float]] = []
+        """What was done, what came of it, and in how many milliseconds, where that was not logged yet."""
         self.compared = 0
         """How often something was looked at because what was heard did not look right."""
 
@@ -116,7 +109,8 @@ class Engine:
 
     def submit(self, command: Command, *, dry_run: bool = False) -> Future[Outcome]:
         """Ask for a command; the Future has its Outcome or its NetrtError. From any thread."""
-        return self._put(type(command).__name__, lambda: self._execute(command, dry_run=dry_run))
+        joining = None if dry_run else command
+        return self._put(type(command).__name__, lambda: self._execute(command, dry_run=dry_run), joining)
 
     def rehearse(self, command: Command) -> Future[State]:
         """The State that a command would lead to, and nothing done. The Future has it or the command's NetrtError."""
@@ -150,10 +144,10 @@ class Engine:
         """What `ask` finds out about kernel and State, between two commands. It must change neither."""
         return self._put("look", lambda: ask(self._kernel, self._state))
 
-    def _put(self, name: str, work: Callable[[], Any]) -> Future[Any]:
+    def _put(self, name: str, work: Callable[[], Any], command: Command | None = None) -> Future[Any]:
         if self._closed:
             raise Unavailable("the daemon is stopping", retry=True)
-        job = _Job(name, work, Future(), current())
+        job = Job(name, work, Future(), current(), command)
         self._jobs.put(job)
         return job.answer
 
@@ -173,11 +167,14 @@ class Engine:
             return
         self._ready.set_result(None)
         while (job := self._next()) is not None:
-            self._answer(job)
+            row = self._jobs.joined(job, partial(_join, job), MOST)
+            row = [each for each in row if each.answer.set_running_or_notify_cancel()]
+            for each in self._together(row) if len(row) > 1 else row:
+                self._answer(each)
         self._kernel.close()
         self._store.close()
 
-    def _next(self) -> _Job | None:
+    def _next(self) -> Job | None:
         """Whoever was just answered is not to wait for the interpreter, so what can wait does, until then or until the lull."""
         try:
             job = self._jobs.get(timeout=LULL)
@@ -191,16 +188,41 @@ class Engine:
 
     def _report(self) -> None:
         """Log what was done."""
-        done, self._done = self._done, None
-        if done:
-            job, outcome, took = done
+        done, self._done = self._done, []
+        for job, outcome, took in done:
             known = isinstance(outcome, Outcome)
             log.log(logging.INFO if known else logging.DEBUG,
                     "%s %s: %.1f ms", job.name, outcome.id[:12] if known else "", took)  # fmt: skip
 
-    def _answer(self, job: _Job) -> None:
-        if not job.answer.set_running_or_notify_cancel():
-            return
+    def _together(self, row: Sequence[Job]) -> Sequence[Job]:
+        """Do these together, as far as that is possible. Returns those that are to be done one by one."""
+        began = time.perf_counter()
+        commands = [job.command for job in row if job.command]
+        try:
+            needs = needed_together(self._state, commands)
+            facts = self._kernel.facts(listeners=needs.listeners, fresh=needs.fresh, parents=needs.parents)
+            joint = decide_together(self._state, commands, lambda state, command: self._joining(state, command, facts))
+            if sum(decision is not None for decision in joint.each) < 2:
+                return row
+            self._commit(joint.whole, facts)
+        except NetrtError as error:
+            log.info("%d commands cannot be done together: %s", len(row), error)
+            return row
+        took = (time.perf_counter() - began) * 1000
+        for job, decision in zip(row, joint.each, strict=True):
+            if decision:
+                outcome = Outcome(state=decision.state, id=decision.id, removed=decision.removed)
+                self._done.append((job, outcome, took))
+                job.answer.set_result(outcome)
+        return [job for job, decision in zip(row, joint.each, strict=True) if decision is None]
+
+    def _joining(self, state: State, command: Command, facts: HostFacts) -> Decision:
+        """Raises NetrtError also where a command is to be done alone."""
+        if isinstance(command, Detach) and lost(self._kernel, self._state, command.container):
+            raise Conflict("its namespace is not there")
+        return decide(state, command, facts, self._clock(), self._pools)
+
+    def _answer(self, job: Job) -> None:
         began = time.perf_counter()
         try:
             with into(job.trace), span("engine"):
@@ -214,7 +236,7 @@ class Engine:
             if not isinstance(error, Exception):
                 raise
         else:
-            self._done = job, outcome, (time.perf_counter() - began) * 1000
+            self._done.append((job, outcome, (time.perf_counter() - began) * 1000))
             job.answer.set_result(outcome)
 
     def _recover(self) -> None:
@@ -229,7 +251,7 @@ class Engine:
             self._commit(self._decide(ended, self._kernel.facts()))
         self._expire()
         facts = self._kernel.facts(fresh=True, parents=standing_on(self._state.networks.values()))
-        done = self._converged(facts)
+        done = converge_or_heal(self._kernel, self._state, facts)
         for op in done:
             if isinstance(op, DelLink | UnpinNamespace):
                 log.warning("of no network or container that is known: %s", op.describe())
@@ -247,20 +269,6 @@ class Engine:
                 log.warning("the lease of %s has ended", attachment.address4)
                 gone = NoteLease(container=attachment.container_id, ifname=attachment.ifname, lease=None)
                 self._commit(self._decide(gone, self._kernel.facts()))
-
-    def _converged(self, facts: HostFacts) -> tuple[Op, ...]:
-        """Everything made so. Where one thing is refused (a container may have put something in its place), all the others are,
-        one by one; but without rules nothing is."""
-        try:
-            return converge_whole(self._kernel, self._state, facts)
-        except (KernelRefused, Conflict, Residue) as error:
-            if heal(self._kernel, self._state, Piece(rules=True)).refused:
-                raise
-            log.error("not all can be as it should: %s", error)
-        healed = heal_all(self._kernel, self._state)
-        for refusal in healed.refused:
-            log.error("what is broken cannot be mended: %s", refusal)
-        return healed.done
 
     def _reclaim(self) -> tuple[str, ...]:
         """Free what containers held whose adopted namespace is proven gone. Returns their names."""
@@ -280,10 +288,10 @@ class Engine:
     def _execute(self, command: Command, *, dry_run: bool) -> Outcome:
         if isinstance(command, Collect):
             self._reclaim()
-        elif isinstance(command, Detach) and self._lost(command.container):
+        elif isinstance(command, Detach) and lost(self._kernel, self._state, command.container):
             command = Reclaim(containers=frozenset({command.container}))
         elif isinstance(command, Connect):
-            self._check_there(find_container(self._state, command.container))
+            check_there(self._kernel, find_container(self._state, command.container))
         decision, facts = self._decided(command, dry_run=dry_run)
         if dry_run:
             change = Change(before=self._state, after=decision.state, touched=decision.touched, facts=facts)
@@ -305,23 +313,6 @@ class Engine:
         except Conflict:  # with a process or a route of the host: read it all again, so that the message names it
             facts = self._kernel.facts(listeners=PROTOCOLS, fresh=True)
             return self._decide(command, facts), facts
-
-    def _lost(self, container_id: str) -> bool:
-        """Whether this is a runtime's container whose namespace is not where the runtime put it. Nothing in there can be changed
-        any more; and whoever asks to take something back has no other way to it either, so all of it may go."""
-        container = self._state.containers.get(container_id)
-        if container is None or container.sandbox.owned or not container.plugged:
-            return False
-        path = container.sandbox.path
-        return self._kernel.alive([path]).get(path) != container.sandbox.inode
-
-    def _check_there(self, container: Container) -> None:
-        """Raises Conflict where nothing can be put into a container: who is at its path now is somebody else."""
-        if hidden(self._kernel, [container]):
-            raise Conflict(
-                f"container {container.name} is not at {container.sandbox.path} any more",
-                hint="netrt gc tells who is gone",
-            )
 
     def _decide(self, command: Command, facts: HostFacts) -> Decision:
         with span("decide"):
@@ -397,3 +388,9 @@ class Engine:
         if done:
             self._publisher.repaired(done)
         return Outcome(state=self._state, id="", plan=tuple(op.describe() for op in done))
+
+
+def _join(one: Job, other: Job) -> bool:
+    """Whoever asks where the time goes is served alone."""
+    plain = not one.trace and not other.trace
+    return plain and one.command is not None and other.command is not None and joins(one.command, other.command)

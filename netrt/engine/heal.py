@@ -7,6 +7,7 @@ container can refuse to be mended (it may do in its sandbox what it likes), but 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -15,18 +16,21 @@ from netrt.compile.host import compile_host
 from netrt.compile.shaping import shaping_link
 from netrt.dataplane import ops
 from netrt.dataplane.diff import plan
+from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.heard import ALL, Heard
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.objects import HOST, Element, Foreign, Key, Link, Skeleton
 from netrt.dataplane.ops import Op
 from netrt.dataplane.scope import Scope
-from netrt.engine.converge import forgotten
+from netrt.engine.converge import converge_whole, forgotten
 from netrt.engine.ports import Kernel
 from netrt.errors import Conflict, KernelRefused, NetrtError, Residue
 from netrt.model.address import host_of
 from netrt.model.decision import Touched
 from netrt.model.network import Mode, bridge_options
 from netrt.model.state import State
+
+log = logging.getLogger("netrt.engine")
 
 KINDS: dict[type[Op], str] = {
     ops.PinNamespace: "namespace",
@@ -270,3 +274,18 @@ def _inside(seen: Link, outer: Link | None, wanted: HostState) -> bool:
     if goal is None:
         return True
     return (seen.name, seen.mtu, seen.up, seen.mac) == (goal.name, goal.mtu, goal.up, goal.mac or seen.mac)
+
+
+def converge_or_heal(kernel: Kernel, state: State, facts: HostFacts) -> tuple[Op, ...]:
+    """Everything made so. Where one thing is refused (a container may have put something in its place), all the others are, one
+    by one; but without rules nothing is."""
+    try:
+        return converge_whole(kernel, state, facts)
+    except (KernelRefused, Conflict, Residue) as error:
+        if heal(kernel, state, Piece(rules=True)).refused:
+            raise
+        log.error("not all can be as it should: %s", error)
+    healed = heal_all(kernel, state)
+    for refusal in healed.refused:
+        log.error("what is broken cannot be mended: %s", refusal)
+    return healed.done

@@ -38,6 +38,10 @@ class FakeResolver:
         self.wholes = 0
         self.log: list[object] = []
 
+    @property
+    def absent(self) -> bool:
+        return self.gone
+
     def connect(self) -> int:
         if self.gone:
             raise Unavailable("netrt-dns is not there")
