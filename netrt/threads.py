@@ -1,9 +1,13 @@
-"""Threads that wait for work."""
+"""Threads that wait for work, or have some."""
 
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def workers(count: int, name: str) -> ThreadPoolExecutor:
@@ -13,3 +17,17 @@ def workers(count: int, name: str) -> ThreadPoolExecutor:
         pool.submit(together.wait)
     together.wait()
     return pool
+
+
+def begun(work: Callable[[], T]) -> Future[T]:
+    """What a thread of its own makes of this work, which goes on meanwhile."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="meanwhile", daemon=True).start()
+    return future

@@ -1,12 +1,13 @@
 """Make the kernel what a State says. One procedure serves a command, a rollback, a repair, a crash and a reboot: compile what
 is wanted, look at what is there, apply the difference.
 
-Rule 1: a command looks only at what it touches. Rule 2: when the kernel refuses, it is brought back to the State before by a look
-at everything; there is no undo. Rule 3: a look at everything is verified by a second look."""
+Rule 1: a command looks only at what it touches; of what is all new it takes for granted that it is not there, for the kernel
+makes nothing twice. Rule 2: when the kernel refuses, it is brought back to the State before by a look at everything; there is no
+undo. Rule 3: a look at everything is verified by a second look."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netrt.compile.host import compile_host, widened
 from netrt.dataplane import ops
@@ -15,7 +16,19 @@ from netrt.dataplane.difference import told
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.flows import forget
 from netrt.dataplane.hoststate import HostState
-from netrt.dataplane.objects import Skeleton
+from netrt.dataplane.objects import (
+    HOST,
+    Address,
+    Element,
+    Link,
+    LinkKind,
+    NamePort,
+    Object,
+    Pin,
+    Route,
+    Skeleton,
+    Sysctl,
+)
 from netrt.dataplane.ops import Op
 from netrt.dataplane.reach import apart
 from netrt.dataplane.scope import Scope
@@ -29,6 +42,9 @@ from netrt.spans import span
 
 ROUNDS = 3
 """How often a look at everything may find something to do before it is given up."""
+
+
+_FORGETTING = (ops.ForgetAddress, ops.ForgetUntranslated, ops.ForgetPort)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +61,24 @@ class Change:
         touched = widened(self.touched, self.before, self.after)
         return compile_host(self.before, self.facts, touched), compile_host(self.after, self.facts, touched)
 
+    @property
+    def undone(self) -> Change:
+        """The way back."""
+        return replace(self, before=self.after, after=self.before)
 
-def planned(kernel: Kernel, change: Change) -> tuple[Op, ...]:
-    """What a change would do to the kernel as it is now, without the flows to forget. Raises Conflict."""
+    def is_new(self, had: HostState, wanted: HostState) -> bool:
+        """Whether these are containers that were not there, with pairs of links and what is on those, and nothing else."""
+        return not self.touched.networks and all(map(_of_rules, had)) and all(map(_made_once, wanted))
+
+
+def planned(kernel: Kernel, change: Change, *, trusting: bool = False) -> tuple[Op, ...]:
+    """What a change would do to the kernel as it is now, without the flows to forget. `trusting`: where all of it is new, that it
+    is not there is not looked up. Raises Conflict."""
     with span("compile"):
         had, wanted = change.compiled()
     with span("observe"):
-        seen = kernel.observe(Scope.around([*had, *wanted]))
+        around = Scope.around(filter(_of_rules, wanted) if trusting and change.is_new(had, wanted) else [*had, *wanted])
+        seen = kernel.observe(around)
         astray = _astray(kernel, change)
         seen, wanted = apart(seen, wanted, astray)
         had = apart(seen, had, astray)[1]
@@ -59,6 +86,23 @@ def planned(kernel: Kernel, change: Change) -> tuple[Op, ...]:
         return _whole_plan(kernel, change.after, change.facts)
     with span("plan"):
         return (*_concerned(plan(seen, wanted), had, wanted), *forgotten(had, wanted))
+
+
+def _of_rules(thing: Object) -> bool:
+    """Whether it belongs to our nftables tables, of which what they hold is at hand."""
+    return isinstance(thing, Element | Skeleton)
+
+
+def _made_once(thing: Object) -> bool:
+    """Whether the kernel refuses to make it where it is there already, or it is harmless to do so, and it stands on nothing that
+    a person may have taken away."""
+    match thing:
+        case Link(kind=LinkKind.VETH) | Sysctl() | Pin() | NamePort():
+            return True
+        case Address() | Route():
+            return thing.netns != HOST
+        case _:
+            return _of_rules(thing)
 
 
 def _astray(kernel: Kernel, change: Change) -> frozenset[str]:
@@ -99,8 +143,10 @@ def converge(kernel: Kernel, change: Change) -> tuple[Op, ...]:
     (a bridge that somebody deleted), the change is tried once more. Raises KernelRefused, Conflict or Residue.
     """
     try:
-        return _apply(kernel, planned(kernel, change))
+        return _apply(kernel, planned(kernel, change, trusting=True))
     except KernelRefused as refusal:
+        if all(isinstance(op, _FORGETTING) for op in planned(kernel, change.undone)):  # nothing of it is there
+            planned(kernel, change)  # raises Conflict where something is in the way
         refusal.hint = refusal.hint or "nothing was changed"
         broken = _broken_elsewhere(kernel, change)
         converge_whole(kernel, change.before, kernel.facts(fresh=True), places_of(change.after))

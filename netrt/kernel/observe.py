@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass, field, replace
 
 from netrt.dataplane.hoststate import HostState
@@ -42,6 +43,7 @@ from netrt.kernel.pins import Pins, pinned
 from netrt.kernel.procfs import Procfs
 from netrt.kernel.sysctl import Tree
 from netrt.kernel.ways import routed, routes_of
+from netrt.threads import begun
 
 _KINDS = frozenset(LinkKind)
 
@@ -80,7 +82,26 @@ class _Sight:
 
 
 def observe(scope: Scope, netlink: Netlink, settings: Tree, procfs: Procfs, nft: Nft, pins: Pins) -> HostState:
-    """Look. `netlink` and `settings` are of the calling thread's namespace, the host's. Raises OSError, KernelRefused."""
+    """Look. `netlink` and `settings` are of the calling thread's namespace, the host's. Raises OSError, KernelRefused.
+
+    libnftables takes a while to list thousands of elements, so that is done meanwhile."""
+    filtering = [key for key in scope.keys if key[0] in ("element", "skeleton")]
+    if not scope.everything:
+        seen = _looked(scope, netlink, settings, procfs, pins)
+        if filtering or scope.rules:
+            seen += nft.seen(None if scope.rules else filtering)
+    else:
+        rules = begun(lambda: tuple(nft.seen(None)))
+        try:
+            seen = _looked(scope, netlink, settings, procfs, pins)
+        finally:
+            wait([rules])
+        seen += rules.result()
+    return HostState({thing.key: thing for thing in seen})
+
+
+def _looked(scope: Scope, netlink: Netlink, settings: Tree, procfs: Procfs, pins: Pins) -> list[Object]:
+    """All but what our nftables tables hold."""
     views, kept = _views(scope), list(_pins(scope, pins))
     if scope.everything:
         for pin in kept:  # also where nothing is wanted any more: links in there, unlike their namespace, end at a word
@@ -92,10 +113,7 @@ def observe(scope: Scope, netlink: Netlink, settings: Tree, procfs: Procfs, nft:
     seen: list[Object] = [*kept, *_links(sights, scope), *_others(sights, scope)]
     for place, sight in sights.items():
         seen += _inside(place, sight, scope)
-    filtering = [key for key in scope.keys if key[0] in ("element", "skeleton")]
-    if filtering or scope.everything or scope.rules:
-        seen += nft.seen(None if scope.everything or scope.rules else filtering)
-    return HostState({thing.key: thing for thing in seen})
+    return seen
 
 
 def _views(scope: Scope) -> dict[str, _View]:

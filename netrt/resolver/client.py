@@ -1,4 +1,7 @@
-"""netrtd's end: it tells netrt-dns names, and waits until they are served. Synchronous, for one thread."""
+"""netrtd's end: it tells netrt-dns names, and waits until they are served. Synchronous, for one thread.
+
+Whoever is woken by a unix socket runs on the processor of who woke it, at once. So what is only begun is sent by a thread of its
+own, which then waits: netrt-dns takes its place, and not that of who has other things to do meanwhile."""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import socket
 import struct
 import time
+from concurrent.futures import Future
 
 import msgspec
 
@@ -13,6 +17,7 @@ from netrt.dns.difference import Change
 from netrt.dns.zone import Names
 from netrt.errors import Conflict, Unavailable
 from netrt.resolver.messages import All, Frames, Message, Some, Taken, framed, read_taken
+from netrt.threads import workers
 
 PATIENCE = 5.0
 """Seconds that netrt-dns may take to serve what it is told."""
@@ -28,6 +33,8 @@ class Resolver:
         self._patience = patience
         self._socket: socket.socket | None = None
         self._frames = Frames()
+        self._sender = workers(1, "names")
+        self._sending: Future[None] | None = None
 
     def take(self, names: Names) -> Taken:
         """Have these names served and no others. Raises Unavailable."""
@@ -40,10 +47,17 @@ class Resolver:
 
     def begin(self, change: Change) -> None:
         """As `change`, which `finish` waits for. Raises Unavailable."""
-        self._send(Some(change))
+        connection, message = self._connected(), framed(Some(change))
+        self._sending = self._sender.submit(self._sent, connection, message)
 
     def finish(self) -> Taken:
         """The answer to what was begun. Raises Conflict, Unavailable."""
+        sending, self._sending = self._sending, None
+        try:
+            if sending:
+                sending.result()
+        except OSError as error:
+            raise self._mute(error) from error
         return self._answer()
 
     @property
@@ -86,10 +100,13 @@ class Resolver:
     def _send(self, message: Message) -> None:
         connection = self._connected()
         try:
-            connection.settimeout(self._patience)
-            connection.sendall(framed(message))
+            self._sent(connection, framed(message))
         except OSError as error:
             raise self._mute(error) from error
+
+    def _sent(self, connection: socket.socket, message: bytes) -> None:
+        connection.settimeout(self._patience)
+        connection.sendall(message)
 
     def _answer(self) -> Taken:
         try:
