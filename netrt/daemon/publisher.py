@@ -60,6 +60,6 @@ class Publisher:
 
     def _files(self, before: State, after: State) -> None:
         try:
-            refresh(self._paths, before, after, HostFiles.read())
+            refresh(self._paths, before, after, HostFiles.read)
         except OSError as error:
             log.error("files of containers cannot be written: %s", error)

@@ -1,7 +1,7 @@
 """Which sandboxes of others are being entered, noted in a file before the first operation in one: what stands in such a sandbox
 after a crash is told by nothing on the host, and the next start has to look there.
 
-Rule: what is noted is forgotten when the command is done, whatever came of it."""
+Rule: what is noted is forgotten when the command is done, whatever came of it: then the file is empty, and stays open."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ class Entered:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._file = -1
         self.paths = _read(path)
 
     def note(self, paths: Iterable[str]) -> None:
@@ -24,11 +25,10 @@ class Entered:
         noted = self.paths | set(paths)
         if noted == self.paths:
             return
-        made = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(made, json.dumps(sorted(noted)).encode())
-        finally:
-            os.close(made)
+        if self._file < 0 or not os.fstat(self._file).st_nlink:  # somebody took it away
+            self.close()
+            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.pwrite(self._file, json.dumps(sorted(noted)).encode(), 0)  # longer than what it takes the place of
         self.paths = noted
 
     def forget(self) -> None:
@@ -36,7 +36,13 @@ class Entered:
         if self.paths:
             self.paths = frozenset()
             with contextlib.suppress(OSError):
-                os.unlink(self._path)
+                os.truncate(self._path, 0)
+
+    def close(self) -> None:
+        """What is noted stays noted."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
 
 def _read(path: str) -> frozenset[str]:

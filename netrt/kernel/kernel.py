@@ -90,6 +90,7 @@ class LinuxKernel:
         self._procfs.close()
         self._spares.close()
         self._pins.close()
+        self._entered.close()
         self._deletions.close()
 
     def facts(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -161,12 +161,15 @@ def furnish(paths: Paths, state: State, container_id: str, host: HostFiles) -> N
     write_files(paths.container(container_id), container_files(state, container_id, host))
 
 
-def refresh(paths: Paths, before: State, after: State, host: HostFiles) -> None:
+def refresh(paths: Paths, before: State, after: State, host: Callable[[], HostFiles]) -> None:
     """Write the files, where they are wanted, of every container that the step from `before` to `after` may concern, and remove
-    the directories and logs of those that are gone. At start-up `before` is an empty State. Raises OSError."""
-    for container_id in affected(before, after):
-        if after.containers[container_id].process or is_furnished(paths, container_id):
-            furnish(paths, after, container_id, host)
+    the directories and logs of those that are gone. At start-up `before` is an empty State; `host` reads the host's own, where
+    they are needed. Raises OSError."""
+    wanted = [c for c in affected(before, after) if after.containers[c].process or is_furnished(paths, c)]
+    if wanted:
+        known = host()
+        for container_id in wanted:
+            furnish(paths, after, container_id, known)
     for container_id in departed(paths, before, after):
         shutil.rmtree(paths.container(container_id), ignore_errors=True)
         for log in (paths.log(container_id), f"{paths.log(container_id)}.1"):

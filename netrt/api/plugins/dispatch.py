@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -110,8 +112,18 @@ async def _done(api: Api | None, call: Call) -> dict[str, Any] | None:
     if call.verb is Verb.VERSION:
         return {"cniVersion": call.version, "supportedVersions": SUPPORTED}
     assert api is not None, "only VERSION is answered without an engine"
+    began = time.perf_counter()
+    try:
+        return await _carried_out(api, call)
+    finally:
+        took = (time.perf_counter() - began) * 1000
+        words = "%s %s %s %s on %s: %.1f ms"
+        about = call.plugin, call.verb, call.container[:64], call.ifname, call.network, took
+        asyncio.get_running_loop().call_soon(log.info, words, *about)  # whoever waits for the answer has it first
+
+
+async def _carried_out(api: Api, call: Call) -> dict[str, Any] | None:
     plugin = PLUGINS[call.plugin]
-    log.info("%s %s %s %s on %s", call.plugin, call.verb, call.container[:64], call.ifname, call.network)
     match call.verb:
         case Verb.ADD:
             return result_json(await plugin.add(api, call), call.version)

@@ -15,8 +15,23 @@ def test_the_next_one_finds_what_was_not_done(tmp_path: Path) -> None:
     second = Entered(str(file))
     assert second.paths == {"/proc/7/ns/net", "/run/netns/pod"}
     second.forget()
-    assert not file.exists()
+    assert not file.read_bytes()
     assert not Entered(str(file)).paths
+    second.note(["/run/netns/b"])
+    assert Entered(str(file)).paths == {"/run/netns/b"}
+    second.close()
+    assert Entered(str(file)).paths == {"/run/netns/b"}
+
+
+def test_a_file_that_somebody_took_away_is_made_anew(tmp_path: Path) -> None:
+    file = tmp_path / "entered"
+    entered = Entered(str(file))
+    entered.note(["/run/netns/a"])
+    entered.forget()
+    file.unlink()
+    entered.note(["/run/netns/b"])
+    assert Entered(str(file)).paths == {"/run/netns/b"}
+    entered.close()
 
 
 def test_nothing_is_written_where_nobody_elses_is_entered(tmp_path: Path) -> None:

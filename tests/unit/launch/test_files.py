@@ -137,22 +137,22 @@ def test_only_who_is_concerned_is_written_anew() -> None:
 
 def test_refresh_writes_and_removes(tmp_path: Path) -> None:
     paths = Paths.under(str(tmp_path))
-    refresh(paths, State(), STATE, HOST)
+    refresh(paths, State(), STATE, lambda: HOST)
     directory = Path(paths.container(WEB.id))
     assert sorted(os.listdir(directory)) == ["hostname", "hosts", "resolv.conf"]
     gone = STATE.without_attachment((WEB.id, "eth1")).without_attachment((WEB.id, "eth2")).without_container(WEB.id)
-    refresh(paths, STATE, gone, HOST)
+    refresh(paths, STATE, gone, lambda: HOST)
     assert not directory.exists()
 
 
 def test_one_without_a_process_has_files_from_when_somebody_enters(tmp_path: Path) -> None:
     paths, hosts = Paths.under(str(tmp_path)), Path(Paths.under(str(tmp_path)).container(WEB.id), "hosts")
     idle = STATE.with_container(replace(WEB, process=None))
-    refresh(paths, State(), idle, HOST)
+    refresh(paths, State(), idle, lambda: HOST)
     assert not hosts.parent.exists()
     furnish(paths, idle, WEB.id, HOST)
     assert "10.2.0.2" in hosts.read_text()
-    refresh(paths, idle, idle.without_attachment((WEB.id, "eth2")), HOST)
+    refresh(paths, idle, idle.without_attachment((WEB.id, "eth2")), lambda: HOST)
     assert "10.2.0.2" not in hosts.read_text()
 
 
@@ -163,7 +163,7 @@ def test_what_a_killed_daemon_left_is_removed_at_the_next_start(tmp_path: Path) 
     for file in (*left, *kept):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-    refresh(paths, State(), STATE, HOST)
+    refresh(paths, State(), STATE, lambda: HOST)
     assert not any(file.exists() for file in left)
     assert all(file.exists() for file in kept)
 
