@@ -53,7 +53,7 @@ def settle(threshold: int) -> None:
 
 
 def log_to(path: str | None, level: str) -> None:
-    """To stderr, or to a file of at most LOG_LIMIT bytes and one older one. Each request makes a line or two, so what no line of
+    """To stderr, or to a file of LOG_LIMIT bytes and one older one. Each request makes a line or two, so what no line of
     ours tells is not found out (https://docs.python.org/3/howto/logging.html#optimization)."""
     place: logging.Handler = (
         _File(path, maxBytes=LOG_LIMIT, backupCount=1) if path else logging.StreamHandler(sys.stderr)

@@ -20,7 +20,7 @@ def workers(count: int, name: str) -> ThreadPoolExecutor:
 
 
 def begun(work: Callable[[], T]) -> Future[T]:
-    """What a thread of its own makes of this work, which goes on meanwhile."""
+    """What a thread of its own makes of this work, which goes on meanwhile; where there can be none, it is done by now."""
     future: Future[T] = Future()
 
     def run() -> None:
@@ -29,5 +29,8 @@ def begun(work: Callable[[], T]) -> Future[T]:
         except BaseException as error:
             future.set_exception(error)
 
-    threading.Thread(target=run, name="meanwhile", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="meanwhile", daemon=True).start()
+    except RuntimeError:  # there can be no more threads
+        run()
     return future

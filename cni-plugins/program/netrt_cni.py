@@ -62,8 +62,11 @@ def ask(body):
     peer.sendall(b"%d\n" % len(body) + body)
     sent.append(True)
     chunks = []
-    while chunk := peer.recv(65536):
-        chunks.append(chunk)
+    try:
+        while chunk := peer.recv(65536):
+            chunks.append(chunk)
+    except ConnectionError:  # it said no before it had heard all
+        pass
     if not chunks:
         raise ConnectionError
     return b"".join(chunks)

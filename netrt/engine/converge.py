@@ -7,6 +7,7 @@ undo. Rule 3: a look at everything is verified by a second look."""
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, replace
 
 from netrt.compile.host import compile_host, widened
@@ -68,7 +69,8 @@ class Change:
 
     def is_new(self, had: HostState, wanted: HostState) -> bool:
         """Whether these are containers that were not there, with pairs of links and what is on those, and nothing else."""
-        return not self.touched.networks and all(map(_of_rules, had)) and all(map(_made_once, wanted))
+        nothing = all(isinstance(thing, Skeleton) for thing in had)
+        return nothing and not self.touched.networks and all(map(_made_once, wanted))
 
 
 def planned(kernel: Kernel, change: Change, *, trusting: bool = False) -> tuple[Op, ...]:
@@ -140,7 +142,8 @@ def converge(kernel: Kernel, change: Change) -> tuple[Op, ...]:
     """Bring the kernel from one State to the other and return what was done.
 
     When the kernel refuses, everything is brought back to `before`. If that found something broken that was not of this change
-    (a bridge that somebody deleted), the change is tried once more. Raises KernelRefused, Conflict or Residue.
+    (a bridge that somebody deleted), or something was in the way, the change is tried once more, with a look. Raises
+    KernelRefused, Conflict or Residue.
     """
     try:
         return _apply(kernel, planned(kernel, change, trusting=True))
@@ -150,7 +153,7 @@ def converge(kernel: Kernel, change: Change) -> tuple[Op, ...]:
         refusal.hint = refusal.hint or "nothing was changed"
         broken = _broken_elsewhere(kernel, change)
         converge_whole(kernel, change.before, kernel.facts(fresh=True), places_of(change.after))
-        if not broken:
+        if not broken and refusal.errno != errno.EEXIST:  # EEXIST: what was in the way and ours is gone by now
             raise
     try:
         return _apply(kernel, planned(kernel, change))

@@ -167,10 +167,11 @@ class Engine:
             return
         self._ready.set_result(None)
         while (job := self._next()) is not None:
-            row = self._jobs.joined(job, partial(_join, job), MOST)
+            row = self._jobs.joined(job, partial(joins, job), MOST)
             row = [each for each in row if each.answer.set_running_or_notify_cancel()]
             for each in self._together(row) if len(row) > 1 else row:
                 self._answer(each)
+                self._kernel.rest(busy=True)
         self._kernel.close()
         self._store.close()
 
@@ -208,6 +209,11 @@ class Engine:
         except NetrtError as error:
             log.info("%d commands cannot be done together: %s", len(row), error)
             return row
+        except Exception as error:
+            log.exception("%d commands together failed", len(row))
+            for job in row:
+                job.answer.set_exception(error)
+            return ()
         took = (time.perf_counter() - began) * 1000
         for job, decision in zip(row, joint.each, strict=True):
             if decision:
@@ -388,9 +394,3 @@ class Engine:
         if done:
             self._publisher.repaired(done)
         return Outcome(state=self._state, id="", plan=tuple(op.describe() for op in done))
-
-
-def _join(one: Job, other: Job) -> bool:
-    """Whoever asks where the time goes is served alone."""
-    plain = not one.trace and not other.trace
-    return plain and one.command is not None and other.command is not None and joins(one.command, other.command)

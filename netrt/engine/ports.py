@@ -48,7 +48,8 @@ class Kernel(Protocol):
         """Tables and chains of others that drop what is forwarded and what no rule of theirs accepts."""
 
     def rest(self, *, busy: bool = False) -> None:
-        """Nothing waits to be done: there is time to get ready for what comes next. `busy`: only what would be missed at once."""
+        """A command is over: there is time to get ready for what comes next. `busy`: that waits already, so only for what it
+        would miss at once."""
 
     def unfreed(self) -> int:
         """How many deletions of links the kernel has yet to end. The links are gone; only their memory is not free."""

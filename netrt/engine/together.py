@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from netrt.engine.jobs import Job
 from netrt.engine.needed import Needs, needed
 from netrt.errors import NetrtError
 from netrt.model.command import Adjust, Attach, Command, CreateContainer, Detach, RemoveContainer
@@ -22,9 +23,10 @@ MOST = 16
 _COMING, _GOING = (CreateContainer, Attach, Adjust), (RemoveContainer, Detach)
 
 
-def joins(one: Command, other: Command) -> bool:
-    """Whether these may be done together."""
-    return any(isinstance(one, kinds) and isinstance(other, kinds) for kinds in (_COMING, _GOING))
+def joins(one: Job, other: Job) -> bool:
+    """Whether these may be done together. Whoever asks where the time goes is served alone."""
+    alike = any(isinstance(one.command, kinds) and isinstance(other.command, kinds) for kinds in (_COMING, _GOING))
+    return alike and not one.trace and not other.trace
 
 
 def needed_together(state: State, commands: Sequence[Command]) -> Needs:

@@ -27,7 +27,7 @@ class Entered:
             return
         if self._file < 0 or not os.fstat(self._file).st_nlink:  # somebody took it away
             self.close()
-            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         os.pwrite(self._file, json.dumps(sorted(noted)).encode(), 0)  # longer than what it takes the place of
         self.paths = noted
 

@@ -74,6 +74,7 @@ class LinuxKernel:
         self._entered = Entered(paths.entered)
         self._pins = Pins()
         self._together = select.epoll()
+        self._listened = False
         self._facts: HostFacts | None = None
         self._mtu = DEFAULT_MTU
         self._parents: set[str] = set()
@@ -176,6 +177,7 @@ class LinuxKernel:
         """The files that can be read when there is something to hear: one for everything that can wait for a moment, and that of
         nftables, which cannot where our tables are not locked. One, because each wakes who listens, and during a command the
         engine then waits for the interpreter."""
+        self._listened = True
         for ear in (self._events, self._pins, *((self._nft,) if self.locked else ())):
             self._together.register(ear, select.EPOLLIN)
         return self._together.fileno(), self._nft.fileno()
@@ -190,6 +192,8 @@ class LinuxKernel:
         self._entered.forget()
         self._pins.leave()
         self._spares.refill(1 if busy else SPARE)
+        if not busy and not self._listened:
+            self._nft.disturbed()  # else what is announced of our own changes waits for ever
 
     def unfreed(self) -> int:
         """How many deletions of links the kernel has yet to end. The links are gone; only their memory is not free."""

@@ -5,7 +5,7 @@ of ours is known as ours if it moved the number by exactly one, else somebody ca
 else changed a table of ours up to the present number, what we put in is what is there. Else we list. While the tables are locked
 and ours, nobody else can change them, and nothing need be asked.
 
-Rule 1: one thread. Rule 2: what is not known for certain is looked up.
+Rule 1: one thread at a time. Rule 2: what is not known for certain is looked up.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ Held = dict[Key, Element | Skeleton]
 
 
 class Nft:
-    """A libnftables context and sockets, all of the namespace in which it was made. Used from one thread. `lock`: nobody else
-    shall be able to change our tables, where the kernel allows that.
+    """A libnftables context and sockets, all of the namespace in which it was made. Used from one thread at a time. `lock`:
+    nobody else shall be able to change our tables, where the kernel allows that.
 
     Raises Unavailable where libnftables is missing."""
 
@@ -102,11 +102,7 @@ class Nft:
         known = self._held
         if known is not None and self._owning:
             self._held = None  # as long as it is not known what became of this
-            try:
-                self._edit(out, into)
-            except KernelRefused:
-                self._held = known  # nothing was changed
-                raise
+            self._edit(out, into)
             self._held = known
         else:
             before, after = self._commit(lambda: self._edit(out, into))

@@ -81,7 +81,8 @@ class Pins:
         found = open_namespace(path)
         if not path.startswith(OWN_PINS):
             self.leave()
-            self._visited = path, os.dup(found)
+            with contextlib.suppress(OSError):  # then it is opened again
+                self._visited = path, os.dup(found)
         return found
 
     def leave(self) -> None:

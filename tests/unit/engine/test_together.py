@@ -176,6 +176,17 @@ def test_who_asks_where_the_time_goes_is_served_alone() -> None:
         assert [span.name for span in trace.spans].count("store") == 2
 
 
+def test_a_fault_is_everybodys_error_and_not_the_end() -> None:
+    with host() as one:
+        one.ask(NET)
+        observe = one.kernel.observe
+        one.kernel.observe = lambda scope: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+        asked = one.at_once([create(number) for number in range(1, 4)])
+        assert all(isinstance(each.exception(), ZeroDivisionError) for each in asked)
+        one.kernel.observe = observe  # type: ignore[method-assign]
+        assert not any(each.exception() for each in one.at_once([create(number) for number in range(1, 4)]))
+
+
 def test_who_has_gone_gets_nothing() -> None:
     with host() as one:
         one.ask(NET)

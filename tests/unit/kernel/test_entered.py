@@ -34,6 +34,15 @@ def test_a_file_that_somebody_took_away_is_made_anew(tmp_path: Path) -> None:
     entered.close()
 
 
+def test_what_is_left_of_a_torn_note_stands_in_nobodys_way(tmp_path: Path) -> None:
+    file = tmp_path / "entered"
+    file.write_text('["/run/netns/a-very-long-name", "/run/netns/an')
+    entered = Entered(str(file))
+    entered.note(["/run/netns/b"])
+    assert Entered(str(file)).paths == {"/run/netns/b"}
+    entered.close()
+
+
 def test_nothing_is_written_where_nobody_elses_is_entered(tmp_path: Path) -> None:
     entered = Entered(str(tmp_path / "none" / "entered"))
     entered.note([])
