@@ -93,6 +93,9 @@ class FakeKernel:
     def rest(self, *, busy: bool = False) -> None:
         pass
 
+    def expect(self, containers: int) -> None:
+        pass
+
     def unfreed(self) -> int:
         return 0
 

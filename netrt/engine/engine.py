@@ -30,7 +30,7 @@ from netrt.engine.heal import Healed, Piece, concerned, converge_or_heal, follow
 from netrt.engine.jobs import Job, Jobs
 from netrt.engine.needed import needed
 from netrt.engine.ports import Kernel, Publisher, Store
-from netrt.engine.together import MOST, decide_together, joins, needed_together
+from netrt.engine.together import MOST, decide_together, housed, joins, needed_together
 from netrt.errors import Conflict, Exhausted, Exists, NetrtError, Unavailable
 from netrt.ipam.pools import Pools
 from netrt.model.command import (
@@ -199,6 +199,7 @@ class Engine:
         """Do these together, as far as that is possible. Returns those that are to be done one by one."""
         began = time.perf_counter()
         commands = [job.command for job in row if job.command]
+        self._kernel.expect(housed(commands))
         try:
             needs = needed_together(self._state, commands)
             facts = self._kernel.facts(listeners=needs.listeners, fresh=needs.fresh, parents=needs.parents)

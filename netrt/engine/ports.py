@@ -51,6 +51,9 @@ class Kernel(Protocol):
         """A command is over: there is time to get ready for what comes next. `busy`: that waits already, so only for what it
         would miss at once."""
 
+    def expect(self, containers: int) -> None:
+        """So many containers with namespaces of ours are about to come."""
+
     def unfreed(self) -> int:
         """How many deletions of links the kernel has yet to end. The links are gone; only their memory is not free."""
 

@@ -7,7 +7,7 @@ where its error is its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from netrt.engine.jobs import Job
@@ -27,6 +27,11 @@ def joins(one: Job, other: Job) -> bool:
     """Whether these may be done together. Whoever asks where the time goes is served alone."""
     alike = any(isinstance(one.command, kinds) and isinstance(other.command, kinds) for kinds in (_COMING, _GOING))
     return alike and not one.trace and not other.trace
+
+
+def housed(commands: Iterable[Command]) -> int:
+    """How many of these make a namespace."""
+    return sum(isinstance(command, CreateContainer) and command.adopt is None for command in commands)
 
 
 def needed_together(state: State, commands: Sequence[Command]) -> Needs:

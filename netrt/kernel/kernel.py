@@ -195,6 +195,10 @@ class LinuxKernel:
         if not busy and not self._listened:
             self._nft.disturbed()  # else what is announced of our own changes waits for ever
 
+    def expect(self, containers: int) -> None:
+        """So many containers with namespaces of ours are about to come."""
+        self._spares.expect(containers)
+
     def unfreed(self) -> int:
         """How many deletions of links the kernel has yet to end. The links are gone; only their memory is not free."""
         return self._deletions.unfreed

@@ -194,8 +194,8 @@ def on_thread(work: Callable[[], T]) -> T:
 
 
 def new_namespace() -> int:
-    """Move the calling thread, which `on_thread` made, into a new namespace with its loopback up, and return that as an open
-    file. Raises OSError."""
+    """Move the calling thread, which `on_thread` or `away` looks after, into a new namespace with its loopback up, and return
+    that as an open file. Raises OSError."""
     checked(libc.unshare(CLONE_NEWNET), "unshare")
     _loopback_up()
     return os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from netrt.dataplane.objects import PIN_DIRECTORY, PIN_PREFIX, Pin
 from netrt.errors import Invalid
-from netrt.kernel.netns import OWN_PINS, checked, identify, libc, new_namespace, on_thread, open_namespace
+from netrt.kernel.netns import OWN_PINS, away, checked, identify, libc, new_namespace, open_namespace
 
 _MS_BIND, _MS_REC, _MS_SHARED, _MNT_DETACH, _NOFOLLOW = 0x1000, 0x4000, 0x100000, 2, 8
 _IN_DELETE = 0x200
@@ -128,7 +128,7 @@ class Pins:
         if not self._shared:
             _share(os.path.dirname(path))
             self._shared = True
-        made = os.dup(spare) if spare is not None else on_thread(new_namespace)
+        made = os.dup(spare) if spare is not None else away(new_namespace)
         try:
             pin(path, made)
         except OSError:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from netrt.dataplane.objects import NamePort
 from netrt.kernel import nameport
 from netrt.kernel.netlink import Netlink
-from netrt.kernel.netns import new_namespace, on_thread, run_inside
+from netrt.kernel.netns import away, new_namespace, run_inside
 
 SPARE = 4
 """How many wait. Each costs the kernel some 100 KB."""
@@ -50,6 +50,8 @@ class Spares:
         """One for who wants this name port or none; it has that, or another one to be replaced, or none. None while there is no
         spare. Raises OSError."""
         self._names = names
+        if self._enough > SPARE:  # one fewer of those that were expected
+            self._enough -= 1
         if not self._ready:
             yield None
             return
@@ -67,6 +69,10 @@ class Spares:
         if len(self._ready) < low:
             self._time.release()
 
+    def expect(self, count: int) -> None:
+        """Say that so many are about to be taken: they are made while whoever takes them does other things."""
+        self.refill(max(SPARE, count))
+
     def close(self) -> None:
         """Give up those that wait, and end the thread."""
         self._closed = True
@@ -79,11 +85,11 @@ class Spares:
         while self._time.acquire() and not self._closed:
             try:
                 while len(self._ready) < self._enough and not self._closed:
-                    self._ready.append(on_thread(self._made))
+                    self._ready.append(away(self._made))
             except OSError as error:  # the next attach meets the same, and says so
                 _log.debug("no namespace was made ahead: %s", error)
 
     def _made(self) -> Spare:
-        """On a thread of its own. Raises OSError."""
+        """By a thread that is brought back afterwards. Raises OSError."""
         names, file = self._names, new_namespace()
         return Spare(file, names if names and not nameport.put(names) else None)

@@ -8,6 +8,7 @@ from netrt.dataplane import ops
 from netrt.dataplane.objects import NamePort, Pin
 from netrt.kernel import nameport
 from netrt.kernel.kernel import LinuxKernel
+from netrt.kernel.spares import SPARE
 from tests.host import Host
 from tests.waiting import wait_until
 
@@ -28,3 +29,14 @@ def test_the_name_port_is_the_one_that_is_wanted(host: Host, kernel: LinuxKernel
         kernel.apply([*todo, ops.PutNamePort(wanted)] if wanted else todo)
         with host.inside(path) as call:
             assert call(nameport.seen, path) == wanted, f"{path}: {port}"
+
+
+def test_so_many_are_made_as_are_expected_and_no_more(kernel: LinuxKernel) -> None:
+    count = 3 * SPARE
+    kernel.expect(count)
+    wait_until(lambda: len(kernel._spares._ready) == count, what="namespaces made ahead")
+    kernel.apply([ops.PinNamespace(Pin(path=f"/run/netns/netrt-{number}")) for number in range(count)])
+    kernel.expect(0)
+    wait_until(lambda: len(kernel._spares._ready) == SPARE, what="the usual number")
+    for number in range(count):
+        kernel.apply([ops.UnpinNamespace(Pin(path=f"/run/netns/netrt-{number}"))])
