@@ -81,6 +81,10 @@ class Handover:
     def begin(self, state: State) -> None:
         """Begin to have the names of this State served, while there is something else to do."""
         self._finish()
+        if not self._names.views and not names_change(self._names, self._state, state, self._known):
+            self._state = self._awaited = state  # nobody has names, whatever else they depend on
+            self._unsaid = not self._pid
+            return
         known, change = self._resolving(), None
         if known == self._known:
             change = names_change(self._names, self._state, state, known)
