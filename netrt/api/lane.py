@@ -29,6 +29,8 @@ _FINISH_WITHIN = 5.0
 _AGAIN = 1.0
 """Seconds after which it is tried again to take who asks, where that could not be done."""
 _CHUNK = 1 << 16
+_LONGEST_LENGTH = 9
+"""Digits."""
 
 log = logging.getLogger("netrt.api")
 
@@ -90,20 +92,34 @@ class Lane:
 
 async def _read(peer: socket.socket) -> bytes:
     """Raises Invalid, ConnectionError, TimeoutError."""
-    loop, said = asyncio.get_running_loop(), b""
-    async with asyncio.timeout(_SAID_WITHIN):
-        while b"\n" not in said:
-            said += await _more(loop, peer)
-            if len(said) > _CHUNK:
-                raise Invalid("a question begins with its length in bytes")
-        length, _, body = said.partition(b"\n")
-        if not length.isdigit() or len(length) > 9 or int(length) > LIMIT:
-            raise Invalid("a question begins with its length in bytes", hint=f"at most {LIMIT}")
-        chunks, missing = [body], int(length) - len(body)
-        while missing > 0:
-            chunks.append(await _more(loop, peer))
-            missing -= len(chunks[-1])
+    said = b""
+    with contextlib.suppress(BlockingIOError):
+        said = peer.recv(_CHUNK)  # nearly always all of it
+    if _missing(said) != 0:
+        async with asyncio.timeout(_SAID_WITHIN):
+            said = await _read_on(peer, said)
+    return said.partition(b"\n")[2]
+
+
+async def _read_on(peer: socket.socket, said: bytes) -> bytes:
+    loop = asyncio.get_running_loop()
+    while (missing := _missing(said)) is None:
+        said += await _more(loop, peer)
+    chunks = [said]
+    while missing > 0:
+        chunks.append(await _more(loop, peer))
+        missing -= len(chunks[-1])
     return b"".join(chunks)
+
+
+def _missing(said: bytes) -> int | None:
+    """How much of a question is yet to come; None where its length is. Raises Invalid."""
+    length, end, body = said.partition(b"\n")
+    if not end and len(said) < _LONGEST_LENGTH:
+        return None
+    if not length.isdigit() or len(length) > _LONGEST_LENGTH or int(length) > LIMIT:
+        raise Invalid("a question begins with its length in bytes", hint=f"at most {LIMIT}")
+    return int(length) - len(body)
 
 
 async def _more(loop: asyncio.AbstractEventLoop, peer: socket.socket) -> bytes:

@@ -87,7 +87,8 @@ def observe(scope: Scope, netlink: Netlink, settings: Tree, procfs: Procfs, nft:
     libnftables takes a while to list thousands of elements, so that is done meanwhile."""
     filtering = [key for key in scope.keys if key[0] in ("element", "skeleton")]
     if not scope.everything:
-        seen = _looked(scope, netlink, settings, procfs, pins)
+        only_rules = len(filtering) == len(scope.keys) and not scope.links and not scope.sandboxes
+        seen = [] if only_rules else _looked(scope, netlink, settings, procfs, pins)
         if filtering or scope.rules:
             seen += nft.seen(None if scope.rules else filtering)
     else:

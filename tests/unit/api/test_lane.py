@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -25,13 +26,17 @@ def question(verb: str, config: dict[str, Any], **variables: str) -> bytes:
 
 
 def told(desk: Desk, *pieces: bytes) -> bytes:
-    """The answer to what is said in these pieces; then nothing more is."""
-    with socket.socket(socket.AF_UNIX) as peer:
+    """The answer to what is said in these pieces; then nothing more is. It may come before all of them were read."""
+    heard = []
+    with socket.socket(socket.AF_UNIX) as peer, contextlib.suppress(ConnectionError):
         peer.settimeout(10)
         peer.connect(desk.paths.plugin_socket)
-        for piece in pieces:
-            peer.sendall(piece)
-        return b"".join(iter(lambda: peer.recv(65536), b""))
+        with contextlib.suppress(ConnectionError):
+            for piece in pieces:
+                peer.sendall(piece)
+        while chunk := peer.recv(65536):
+            heard.append(chunk)
+    return b"".join(heard)
 
 
 def parsed(answer: bytes) -> tuple[int, Any]:
