@@ -169,9 +169,12 @@ class Engine:
         while (job := self._next()) is not None:
             row = self._jobs.joined(job, partial(joins, job), MOST)
             row = [each for each in row if each.answer.set_running_or_notify_cancel()]
-            for each in self._together(row) if len(row) > 1 else row:
-                self._answer(each)
+            if len(row) == 1:
+                self._answer(row[0])
+                continue
+            for each in self._together(row):
                 self._kernel.rest(busy=True)
+                self._answer(each)
         self._kernel.close()
         self._store.close()
 

@@ -1,8 +1,9 @@
 """What CNI plugins cost, beside Debian's reference plugins: whole executions as a runtime makes them, in wall time.
 
-Ours and theirs each have a host of their own (a process in namespaces), and are asked in turn, so that what else the machine does
-meets both. A list is bridge with masquerade and host-local addresses, or that and a published port; the attachments that are
-there before have a published port each."""
+Ours and theirs each have a host of their own (a process in namespaces), and are asked in turn, in an order that changes, so that
+what else the machine does, and what the one left to the kernel when the other is asked, meets both. A list is bridge with
+masquerade and host-local addresses, or that and a published port; the attachments that are there before have a published port
+each."""
 
 from __future__ import annotations
 
@@ -79,10 +80,11 @@ class Side:
             result = json.loads(answer.output) if verb == "ADD" else result
         return result
 
-    def turn(self) -> dict[str, float]:
-        """Milliseconds of one ADD and DEL of each list."""
+    def turn(self, number: int) -> dict[str, float]:
+        """Milliseconds of one ADD and DEL of each list, of which each turn begins with another one."""
         took = {}
-        for what, config in self.lists.items():
+        first = number % len(self.lists)
+        for what, config in (*[*self.lists.items()][first:], *[*self.lists.items()][:first]):
             ((name, given),) = self.containers(1)
             began = time.perf_counter()
             result = self.run("ADD", config, name, given)
@@ -146,13 +148,14 @@ class Far:
         self._child.communicate(timeout=60)
 
 
-def both(sides: tuple[Far, Far], *words: object) -> tuple[dict[str, float], dict[str, float]]:
-    ours, theirs = (side(*words) for side in sides)
-    return ours, theirs
+def both(sides: tuple[Far, Far], *words: object, last: int = 1) -> tuple[dict[str, float], dict[str, float]]:
+    """What both say, the one that is to be asked last last: the kernel is still busy with what the one before it left."""
+    told = {side: sides[side](*words) for side in (1 - last, last)}
+    return told[0], told[1]
 
 
 def turns(sides: tuple[Far, Far], at: int) -> Iterator[Row]:
-    taken = [both(sides, "turn") for _ in range(TURNS + WARM_UP)][WARM_UP:]
+    taken = [both(sides, "turn", number, last=number % 2) for number in range(TURNS + WARM_UP)][WARM_UP:]
     for what in taken[0][0]:
         ours, theirs = (statistics.median(turn[side][what] for turn in taken) for side in (0, 1))
         yield Row(f"CNI {what} at {at} / reference", ours / theirs, LIMITS.get((what, at), 0), ours, theirs)
