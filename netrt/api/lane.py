@@ -17,15 +17,13 @@ import msgspec
 from netrt.api.answer import Api
 from netrt.api.plugins.dispatch import Printed, run
 from netrt.api.schema.body import LIMIT
-from netrt.api.server import check_peer
+from netrt.api.server import FINISH_WITHIN, check_peer
 from netrt.cni.refusal import error_json
 from netrt.cni.version import CURRENT
 from netrt.errors import Invalid, NetrtError
 
 _SAID_WITHIN = 60.0
 """Seconds that a question may take to come."""
-_FINISH_WITHIN = 5.0
-"""Seconds that open questions have when the daemon stops."""
 _AGAIN = 1.0
 """Seconds after which it is tried again to take who asks, where that could not be done."""
 _CHUNK = 1 << 16
@@ -55,7 +53,7 @@ class Lane:
             self._again.cancel()
         self._listener.close()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_FINISH_WITHIN)
+            await asyncio.wait(self._tasks, timeout=FINISH_WITHIN)
 
     def _listen(self) -> None:
         self._loop.add_reader(self._listener, self._take)

@@ -66,7 +66,7 @@ _SO_PEERGROUPS = 59  # asm-generic/socket.h; the socket module does not have it
 _HEADERS = {"Api-Version": system.API_VERSION, "Server": "netrt"}
 _IDLE = 3600.0
 
-_FINISH_WITHIN = 5.0
+FINISH_WITHIN = 5.0
 """Seconds that open requests have when the daemon stops. aiohttp gives as long to a connection that was accepted just then and
 whose request it does not read any more."""
 
@@ -83,7 +83,7 @@ async def serve(api: Api, listener: socket.socket, group: int | None) -> web.App
     app.router.add_route("HEAD", r"/{version:v\d+\.\d+}/_ping", _bound(api, "/_ping", system.ping, group))
     app.router.add_route("*", "/{path:.*}", _bound(api, "", _no_page, group))
     runner = web.AppRunner(
-        app, access_log=None, handler_cancellation=True, keepalive_timeout=_IDLE, shutdown_timeout=_FINISH_WITHIN
+        app, access_log=None, handler_cancellation=True, keepalive_timeout=_IDLE, shutdown_timeout=FINISH_WITHIN
     )
     await runner.setup()
     await web.SockSite(runner, listener).start()

@@ -42,7 +42,7 @@ async def create(api: Api, request: web.Request) -> web.Response:
         identifier=secrets.token_hex(32),
         name=request.query.get("name", ""),
         generated_name=generated_name(),
-        adopt=await asyncio.to_thread(api.adopt, path) if path else None,
+        adopt=await api.adopted(path) if path else None,
         publish_address=api.publish_address,
     )
     outcome = await api.ask(command, dry_run=wants_plan(request))

@@ -40,7 +40,7 @@ async def _sandbox(api: Api, asked: HookBody) -> Sandbox:
     """The container's namespace, proven to be one of its own. Raises Invalid."""
     path = sandbox_path(asked)
     try:
-        return await asyncio.to_thread(api.adopt, path)
+        return await api.adopted(path)
     except Invalid as error:
         hint = 'config.json needs {"type": "network"} in linux.namespaces'
         raise Invalid(error.message, hint=hint if "host's own" in error.message else error.hint) from None
@@ -62,7 +62,7 @@ async def _stopped(api: Api, asked: HookBody) -> None:
 
 async def _lives(api: Api, sandbox: Sandbox) -> bool:
     try:
-        return (await asyncio.to_thread(api.adopt, sandbox.path)).inode == sandbox.inode
+        return (await api.adopted(sandbox.path)).inode == sandbox.inode
     except Invalid:
         return False
 
