@@ -18,7 +18,7 @@ from netrt.api.counts import Counts
 from netrt.api.hub import Hub
 from netrt.api.probes import Probes
 from netrt.api.schema.query import flag
-from netrt.cni.attached import Seen
+from netrt.cni.attached import Seen, SeenInside
 from netrt.compile.names import Resolving
 from netrt.decide.leases import wants_leases
 from netrt.doctor.inside import Inside, Probe
@@ -42,7 +42,7 @@ class Glance(Protocol):
 
     def peer_name(self, path: str, name: str) -> str: ...
 
-    def inner_link(self, path: str, name: str) -> Seen | None: ...
+    def inner_link(self, path: str, name: str) -> SeenInside | None: ...
 
     def set_loopback(self, path: str, *, up: bool) -> None: ...
 

@@ -22,6 +22,10 @@ class Seen(Protocol):
     @property
     def mtu(self) -> int: ...
 
+
+class SeenInside(Seen, Protocol):
+    """One in a sandbox."""
+
     @property
     def up(self) -> bool: ...
 

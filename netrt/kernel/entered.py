@@ -6,9 +6,10 @@ Rule: what is noted is forgotten when the command is done, whatever came of it: 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterable
+
+import msgspec
 
 
 class Entered:
@@ -28,7 +29,7 @@ class Entered:
         if self._file < 0 or not os.fstat(self._file).st_nlink:  # somebody took it away
             self.close()
             self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        os.pwrite(self._file, json.dumps(sorted(noted)).encode(), 0)  # longer than what it takes the place of
+        os.pwrite(self._file, msgspec.json.encode(sorted(noted)), 0)  # longer than what it takes the place of
         self.paths = noted
 
     def forget(self) -> None:
@@ -47,7 +48,7 @@ class Entered:
 
 def _read(path: str) -> frozenset[str]:
     try:
-        with open(path, encoding="utf-8") as file:
-            return frozenset(map(str, json.load(file)))
+        with open(path, "rb") as file:
+            return msgspec.json.decode(file.read(), type=frozenset[str])
     except (OSError, ValueError):
         return frozenset()

@@ -7,18 +7,26 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from netrt.dataplane.ops import SetLink
 from netrt.errors import Invalid, KernelRefused
 from netrt.kernel import links, routes
 from netrt.kernel.links import SeenLink
-from netrt.kernel.netlink import Netlink
+from netrt.kernel.netlink import SIOCGIFHWADDR, SIOCGIFMTU, Netlink
 from netrt.kernel.netns import opened, run_inside
+from netrt.kernel.wire import number
 
 T = TypeVar("T")
 
 LOOPBACK = "lo"
+
+
+class Face(NamedTuple):
+    """What is told of a link of the host."""
+
+    mac: str
+    mtu: int
 
 
 class Glance:
@@ -30,9 +38,10 @@ class Glance:
     def close(self) -> None:
         self._netlink.close()
 
-    def host_links(self, names: Iterable[str]) -> dict[str, SeenLink]:
+    def host_links(self, names: Iterable[str]) -> dict[str, Face]:
         """Those of these links of the host that are there. Raises KernelRefused."""
-        return _asked(lambda: {link.name: link for link in _links(self._netlink, names)})
+        faces = _asked(lambda: [(name, _face(self._netlink, name)) for name in names])
+        return {name: face for name, face in faces if face}
 
     def inner_link(self, path: str, name: str) -> SeenLink | None:
         """A link in a sandbox; `peer` is the index of its other end. Raises Invalid where there is no sandbox, KernelRefused."""
@@ -68,6 +77,16 @@ class Glance:
                 return tuple(routes.read_address(m).address for m in netlink.dump(routes.get_addresses(index)))
 
         return _within(path, work)
+
+
+def _face(netlink: Netlink, name: str) -> Face | None:
+    try:
+        mac, mtu = netlink.device(SIOCGIFHWADDR, name), netlink.device(SIOCGIFMTU, name)
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            return None
+        raise
+    return Face(mac[2:8].hex(":"), number(mtu[:4]))
 
 
 def _inner(name: str) -> SeenLink | None:

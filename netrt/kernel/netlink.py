@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import socket
+import struct
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 
@@ -29,6 +30,8 @@ from netrt.kernel.wire import Answer, Message, Request, answer, messages
 
 _CAP_ACK, _EXT_ACK, _STRICT = 10, 11, 12  # NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK
 _SIOCGSKNS = 0x894C
+SIOCGIFMTU, SIOCGIFHWADDR, SIOCGIFINDEX = 0x8921, 0x8927, 0x8933
+_IFREQ = struct.Struct("16s24s")
 _BATCH = 32
 """Requests in one sendmsg; their answers fit the default receive buffer."""
 _ROOM = 65536
@@ -64,6 +67,12 @@ class Netlink:
             yield descriptor
         finally:
             os.close(descriptor)
+
+    def device(self, what: int, name: str) -> bytes:
+        """What an ioctl of netdevice(7) says of a link of the socket's namespace: what follows the name in `struct ifreq`. A few
+        bytes, where a message tells everything. Raises OSError; ENODEV where there is none."""
+        answer: bytes = fcntl.ioctl(self._socket, what, _IFREQ.pack(name.encode(), b""))
+        return answer[16:]
 
     def ask(self, requests: Sequence[Request]) -> list[Answer]:
         """Send these and return their answers, in order. Each is done or refused on its own. Raises OSError."""

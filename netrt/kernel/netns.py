@@ -22,12 +22,11 @@ from typing import TypeVar
 
 from netrt.dataplane.objects import PIN_DIRECTORY, PIN_PREFIX
 from netrt.errors import Invalid
-from netrt.kernel.path import filesystem, open_path
+from netrt.kernel.path import open_path
 
 T = TypeVar("T")
 
 CLONE_NEWNET = 0x40000000
-_NSFS_MAGIC = 0x6E736673
 _NS_GET_NSTYPE = 0xB703
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 OWN_PINS = f"{PIN_DIRECTORY}/{PIN_PREFIX}"
@@ -65,12 +64,13 @@ def open_namespace(path: str) -> int:
     except (OSError, ValueError) as error:
         raise Invalid(f"no network namespace at {path[:200]!r}: {_reason(error)}") from None
     try:
-        if not _is_nsfs(bare):
+        found, host = os.fstat(bare), os.stat(_HOST)
+        if found.st_dev != host.st_dev:  # all namespaces are in one file system, nsfs
             raise Invalid(f"{path[:200]!r} is {_kind(bare)}, not a network namespace", hint=_WHERE)
         descriptor = os.open(f"/proc/self/fd/{bare}", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.close(bare)
-    refused = _refused(descriptor)
+    refused = "is the host's own network namespace" if found.st_ino == host.st_ino else _refused(descriptor)
     if refused:
         os.close(descriptor)
         raise Invalid(f"{path[:200]!r} {refused}", hint=_WHERE)
@@ -98,16 +98,10 @@ _WHERE = "expected is a path such as /run/netns/NAME or /proc/PID/ns/net"
 
 
 def _refused(descriptor: int) -> str:
-    """Why this open file of nsfs is no sandbox, or empty."""
+    """Why this open file of nsfs is no network namespace, or empty."""
     if fcntl.ioctl(descriptor, _NS_GET_NSTYPE) != CLONE_NEWNET:
         return "is a namespace of another type, not a network namespace"
-    if os.fstat(descriptor).st_ino == os.stat(_HOST).st_ino:
-        return "is the host's own network namespace"
     return ""
-
-
-def _is_nsfs(descriptor: int) -> bool:
-    return filesystem(descriptor) == _NSFS_MAGIC
 
 
 def _kind(descriptor: int) -> str:

@@ -37,7 +37,7 @@ def open_path(path: str) -> int:
             if stat.S_ISLNK(found.st_mode):
                 os.close(new)
                 followed += 1
-                if filesystem(at) == _PROC_MAGIC:
+                if _filesystem(at) == _PROC_MAGIC:
                     new = os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=at)
                 elif followed > _LINKS or not _of_root(found, os.fstat(at)):
                     raise OSError(errno.ELOOP, _why(found))
@@ -66,7 +66,7 @@ def _why(link: os.stat_result) -> str:
     return os.strerror(errno.ELOOP) if link.st_uid == 0 else f"a link of user {link.st_uid} is not followed"
 
 
-def filesystem(descriptor: int) -> int:
+def _filesystem(descriptor: int) -> int:
     """The magic number of the file system that an open file is in. Raises OSError."""
     answer = ctypes.create_string_buffer(256)  # struct statfs; f_type, a long, comes first
     if _libc.fstatfs(descriptor, answer):
