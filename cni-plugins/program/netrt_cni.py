@@ -29,9 +29,9 @@ def main(home):
         answer = b""
         go_on(home, name, text)
     head, _, said = answer.partition(b"\n")
-    if not head:
+    if missing(answer):
         fail(11, "netrtd ended before it answered", "ask for DEL, then try again")
-    status, errors = map(int, head.split())
+    status, errors, _ = map(int, head.split())
     write(said[:errors], 2)
     write(said[errors:])
     posix._exit(status)
@@ -61,15 +61,21 @@ def ask(body):
     peer.connect(root + b"/run/cni.sock" if root else b"/run/netrt/cni.sock")
     peer.sendall(b"%d\n" % len(body) + body)
     sent.append(True)
-    chunks = []
+    answer = b""
     try:
-        while chunk := peer.recv(65536):
-            chunks.append(chunk)
+        while missing(answer) and (chunk := peer.recv(65536)):
+            answer += chunk
     except ConnectionError:  # it said no before it had heard all
         pass
-    if not chunks:
+    if not answer:
         raise ConnectionError
-    return b"".join(chunks)
+    return answer
+
+
+def missing(answer):
+    """Whether there is to come more of it."""
+    head, end, said = answer.partition(b"\n")
+    return not end or sum(map(int, head.split()[1:])) > len(said)
 
 
 def go_on(home, name, text):

@@ -1,7 +1,8 @@
 """A socket of the CNI program's own: one question and one answer a connection.
 
 A runtime waits for each plugin, and HTTP would be a twelfth of an ADD: so here is as little as can be, a length and so many bytes
-there, a status, a length and the rest back. Everything else (who may ask, what is done) is as at the server's `/netrt/cni`.
+there, a status, two lengths and what is to be printed back. Everything else (who may ask, what is done) is as at the server's
+`/netrt/cni`.
 
 Rule: what was begun is brought to its end, even if the program is killed meanwhile: its runtime then asks for DEL."""
 
@@ -76,7 +77,7 @@ class Lane:
     async def _serve(self, peer: socket.socket) -> None:
         with peer, contextlib.suppress(ConnectionError, TimeoutError):
             printed = await self._answer(peer)
-            head = b"%d %d\n" % (not printed.well, len(printed.errors))
+            head = b"%d %d %d\n" % (not printed.well, len(printed.errors), len(printed.output))
             await self._loop.sock_sendall(peer, head + printed.errors + printed.output)
 
     async def _answer(self, peer: socket.socket) -> Printed:

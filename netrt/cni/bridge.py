@@ -6,6 +6,7 @@ send what they like. So these networks are `open`, have `host_access`, and no mo
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TypeVar
 
 import msgspec
@@ -92,7 +93,18 @@ def ipam_type(config: Config) -> str:
     """The IPAM plugin; empty where there is none. Raises Refusal."""
     if not given(config.ipam):
         return ""
-    found = _ipam(config, IpamType).type or ""
+    section = bytes(config.ipam)
+    return (_ipam_type if len(section) <= _SHORT else _ipam_type.__wrapped__)(section)
+
+
+_SHORT = 4096
+"""Bytes of a section that is remembered."""
+
+
+@lru_cache(maxsize=64)
+def _ipam_type(section: bytes) -> str:
+    """Asked for several times with each ADD of a network, which comes with the same one."""
+    found = _read_ipam(section, IpamType).type or ""
     return check_file("ipam.type", found) if found else ""
 
 
@@ -104,19 +116,20 @@ def delegated(config: Config) -> str:
 
 def host_local(config: Config) -> HostLocal:
     """Raises Refusal."""
-    return _ipam(config, HostLocal)
+    return _read_ipam(bytes(config.ipam), HostLocal)
 
 
-def _ipam(config: Config, kind: type[T]) -> T:
+def _read_ipam(section: bytes, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(config.ipam, type=kind)
+        return msgspec.json.decode(section, type=kind)
     except msgspec.ValidationError as error:
         said = said_plainly(error)
         raise Refusal(DECODING, f"field ipam.{said}" if ": " in said else f"field ipam: {said}") from None
 
 
-def check(config: BridgeConfig) -> None:
-    """What of the configuration cannot be had. Raises Refusal."""
+def read(call: Call) -> BridgeConfig:
+    """The configuration. Raises Refusal where it cannot be had."""
+    config = call.config(BridgeConfig)
     for key, value in (("vlan", config.vlan), ("vlanTrunk", config.vlan_trunk)):
         if value:
             shown = msgspec.json.encode(value).decode()
@@ -132,12 +145,11 @@ def check(config: BridgeConfig) -> None:
     if config.mtu and not 1280 <= config.mtu <= 65535:
         raise Refusal(CONFIGURATION, f"field mtu: {config.mtu} is no MTU", hint="1280 to 65535, or 0 for the usual one")
     named("bridge", lambda: check_ifname(config.bridge or BRIDGE))
+    return config
 
 
-def attach(call: Call, asked: Asked) -> Attach:
+def attach(call: Call, config: BridgeConfig, asked: Asked) -> Attach:
     """ADD. What a delegated IPAM plugin gives comes later, as a Lease. Raises Refusal."""
-    config = call.config(BridgeConfig)
-    check(config)
     runtime = config.runtime_config or RuntimeConfig()
     chosen, routes = given_here(call, config)
     subnets = tuple(subnet for pool in chosen for subnet in pool)

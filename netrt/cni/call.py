@@ -150,10 +150,11 @@ def _text(head: bytes) -> str:
 
 def _verb(environment: Mapping[str, str]) -> Verb:
     said = environment.get("CNI_COMMAND", "")
-    if said not in tuple(Verb):
+    try:
+        return Verb(said)
+    except ValueError:
         what = f"is {said[:40]!r}" if said else "is missing"
-        raise Refusal(VARIABLES, f"variable CNI_COMMAND {what}", hint=f"one of {', '.join(Verb)}")
-    return Verb(said)
+        raise Refusal(VARIABLES, f"variable CNI_COMMAND {what}", hint=f"one of {', '.join(Verb)}") from None
 
 
 def _version(verb: Verb, said: str | None) -> str:

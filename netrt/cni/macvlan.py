@@ -32,8 +32,9 @@ class MacvlanConfig(IpamConfig, frozen=True, kw_only=True, rename="camel"):
     bcqueuelen: int | None = None
 
 
-def check(config: MacvlanConfig) -> None:
-    """What of the configuration cannot be had. Raises Refusal."""
+def read(call: Call) -> MacvlanConfig:
+    """The configuration. Raises Refusal where it cannot be had."""
+    config = call.config(MacvlanConfig)
     if config.link_in_container:
         raise Refusal(UNSUPPORTED, "field linkInContainer: true is not supported: the parent is a link of the host")
     if config.mode and config.mode not in tuple(MacvlanMode):
@@ -44,12 +45,11 @@ def check(config: MacvlanConfig) -> None:
         raise Refusal(CONFIGURATION, f"field mtu: {config.mtu} is no MTU", hint="1280 to 65535, or 0 for the parent's")
     if config.master:
         named("master", lambda: check_ifname(config.master or ""))
+    return config
 
 
-def attach(call: Call, asked: Asked, uplink: str) -> Attach:
+def attach(call: Call, config: MacvlanConfig, asked: Asked, uplink: str) -> Attach:
     """ADD; `uplink` is the master of a configuration that names none. Raises Refusal."""
-    config = call.config(MacvlanConfig)
-    check(config)
     master = config.master or uplink
     if not master:
         raise Refusal(CONFIGURATION, "field master is missing, and this host has no default route")

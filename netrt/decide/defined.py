@@ -40,6 +40,8 @@ def defined(state: State, asked: Definition, facts: HostFacts, now: int, pools: 
         )
     if held is not None and held.mode is not asked.mode and state.of_network.get(held.id):
         raise InUse(f"network {asked.name} was made by {held.plugin}, and has containers", hint="remove them first")
+    if held is not None and _as_made(held, asked, facts):
+        return state, held, (), Touched()
     wanted = _network(state, asked, held, facts, now, pools)
     if wanted == held:
         return state, held, (), Touched()
@@ -93,6 +95,18 @@ def _network(
     )
 
 
+def _as_made(held: Network, asked: Definition, facts: HostFacts) -> bool:
+    """Whether a definition says what the network was made of, as it nearly always does: then none need be made to see that."""
+    same = (held.mode, held.plugin, held.internal, held.dhcp) == (asked.mode, asked.plugin, asked.internal, asked.dhcp)
+    return (
+        same
+        and not asked.choose
+        and held.subnets == asked.subnets
+        and held.labels == asked.labels
+        and held.options == _options(asked, held, facts)
+    )
+
+
 def _options(asked: Definition, held: Network | None, facts: HostFacts) -> dict[str, str]:
     """Those of the definition, and whether the bridge that it names was there before us."""
     options = dict(asked.options)
@@ -101,7 +115,7 @@ def _options(asked: Definition, held: Network | None, facts: HostFacts) -> dict[
     if asked.mode is Mode.FOREIGN:
         return {**(held.options if held else {}), **options}
     name = bridge_options(options).bridge_name
-    before = bridge_options(held.options) if held and held.mode is Mode.BRIDGE else None
+    before = held.bridge if held and held.mode is Mode.BRIDGE else None
     there = before.existing if before and before.bridge_name == name else name in facts.bridges
     return options | ({"existing_bridge": "true"} if there else {})
 

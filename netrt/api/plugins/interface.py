@@ -89,11 +89,9 @@ def _config(call: Call) -> IpamConfig | OwnConfig:
         case "netrt":
             return call.config(OwnConfig)
         case "macvlan":
-            macvlan.check(stood := call.config(MacvlanConfig))
-            return stood
+            return macvlan.read(call)
         case _:
-            bridge.check(bridged := call.config(BridgeConfig))
-            return bridged
+            return bridge.read(call)
 
 
 def known(state: State, call: Call) -> Attachment | None:
@@ -125,9 +123,12 @@ async def _add_own(api: Api, call: Call) -> Result:
 
 async def _add_defined(api: Api, call: Call) -> Result:
     config = _config(call)
-    assert isinstance(config, IpamConfig), "netrt has no ipam"
+    assert isinstance(config, MacvlanConfig | BridgeConfig), "netrt has no ipam"
     before, here = call.previous(config), await asked(api, call)
-    command = macvlan.attach(call, here, uplink()) if call.plugin == "macvlan" else bridge.attach(call, here)
+    if isinstance(config, MacvlanConfig):
+        command = macvlan.attach(call, config, here, uplink())
+    else:
+        command = bridge.attach(call, config, here)
     kind = bridge.delegated(config)
     if kind:
         state, said = await _leased(api, call, config, kind, command)

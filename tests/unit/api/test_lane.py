@@ -41,8 +41,8 @@ def told(desk: Desk, *pieces: bytes) -> bytes:
 
 def parsed(answer: bytes) -> tuple[int, Any]:
     head, _, said = answer.partition(b"\n")
-    status, errors = map(int, head.split())
-    assert not errors
+    status, errors, output = map(int, head.split())
+    assert (errors, output) == (0, len(said))
     return status, json.loads(said) if said else None
 
 
