@@ -16,9 +16,20 @@ def difference(before: Table[K, V], after: Table[K, V]) -> tuple[tuple[K, ...], 
     """The keys that are gone, and the entries that are new or replaced, in the order of the table."""
     if before is after:
         return (), ()
-    edited: Iterable[K] | None = after.edits(before)
+    if after.compared and after.compared[0] == before.serial:
+        known: tuple[tuple[K, ...], tuple[tuple[K, V], ...]] = after.compared[1]
+        return known
+    edited = after.edits(before)
     if edited is None:
-        edited = before.keys() | after.keys()
+        return _among(before.keys() | after.keys(), before, after)
+    found = _among(edited, before, after)
+    after.compared = before.serial, found
+    return found
+
+
+def _among(
+    edited: Iterable[K], before: Table[K, V], after: Table[K, V]
+) -> tuple[tuple[K, ...], tuple[tuple[K, V], ...]]:
     gone = before.placed(key for key in edited if key not in after)
     put = after.placed(key for key in edited if key in after and before.get(key) is not after[key])
     return tuple(gone), tuple((key, after[key]) for key in put)

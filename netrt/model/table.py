@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 from immutables import Map
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+T = TypeVar("T")
 
 REMEMBERED = 32
 """How many edits back a table knows. What is further back is found by a comparison of all entries."""
@@ -24,15 +25,17 @@ _serials = count()
 class Table(Mapping[K, V]):
     """An empty one, or one of these entries."""
 
-    __slots__ = ("_entries", "_next", "_order", "_serial", "_trail")
+    __slots__ = ("_entries", "_next", "_order", "_trail", "compared", "serial")
 
     def __init__(self, items: Iterable[tuple[K, V]] = ()) -> None:
         numbered = {key: (number, value) for number, (key, value) in enumerate(items)}
         self._entries: Map[K, tuple[int, V]] = Map(numbered)
         self._next = len(numbered)
         self._order: tuple[K, ...] | None = tuple(numbered)
-        self._serial = next(_serials)
+        self.serial = next(_serials)
         self._trail: tuple[tuple[int, K], ...] = ()
+        self.compared: tuple[int, Any] | None = None
+        """How this table differs from the one of a serial number: whoever is told of a commit asks for that."""
 
     def set(self, key: K, value: V) -> Table[K, V]:
         """The same with an entry; one that replaces another has its place in the order."""
@@ -50,12 +53,21 @@ class Table(Mapping[K, V]):
         made._entries = entries
         made._next = following
         made._order = None
-        made._serial = next(_serials)
-        made._trail = (*self._trail[1 - REMEMBERED :], (self._serial, key))
+        made.serial = next(_serials)
+        made.compared = None
+        made._trail = (*self._trail[1 - REMEMBERED :], (self.serial, key))
         return made
 
     def __getitem__(self, key: K) -> V:
         return self._entries[key][1]
+
+    @overload
+    def get(self, key: K, /) -> V | None: ...
+    @overload
+    def get(self, key: K, /, default: V | T) -> V | T: ...
+    def get(self, key: K, /, default: V | T | None = None) -> V | T | None:
+        held = self._entries.get(key)
+        return default if held is None else held[1]
 
     def __contains__(self, key: object) -> bool:
         return key in self._entries
@@ -76,7 +88,7 @@ class Table(Mapping[K, V]):
         keys: set[K] = set()
         for serial, key in reversed(self._trail):
             keys.add(key)
-            if serial == before._serial:
+            if serial == before.serial:
                 return frozenset(keys)
         return None
 
