@@ -32,7 +32,7 @@ from netrt.firewall.elements import (
 from netrt.model.address import family, link_local, mac_for, prefix_of
 from netrt.model.container import Attachment, Container
 from netrt.model.names import link_name
-from netrt.model.network import Antispoof, BridgeOptions, Congctl, Ingress, Network, bridge_options
+from netrt.model.network import Antispoof, BridgeOptions, Congctl, Ingress, Network
 from netrt.model.plugged import Tuning
 from netrt.model.state import State
 
@@ -42,7 +42,7 @@ RETRY = 200
 
 def bridge_link(network: Network) -> str:
     """The name of the host interface of a bridge network."""
-    return bridge_options(network.options).bridge_name or link_name("network", network.id)
+    return network.bridge.bridge_name or link_name("network", network.id)
 
 
 LEAST = 1280
@@ -63,7 +63,7 @@ def _congctl(network: Network, options: BridgeOptions, facts: HostFacts) -> str:
 
 def compile_network(state: State, network: Network, facts: HostFacts) -> Iterator[Object]:
     """The kernel objects of a bridge network itself."""
-    name, options = bridge_link(network), bridge_options(network.options)
+    name, options = bridge_link(network), network.bridge
     if options.existing:
         yield Foreign(netns=HOST, name=name)
     else:
@@ -132,7 +132,7 @@ def compile_attachment(
     state: State, container: Container, network: Network, attachment: Attachment, facts: HostFacts
 ) -> Iterator[Object]:
     """The kernel objects of a container's attachment to a bridge network."""
-    options, netns = bridge_options(network.options), container.sandbox.path
+    options, netns = network.bridge, container.sandbox.path
     mtu, tuning = _mtu(network, options, facts), attachment.tuning or Tuning()
     if options.existing:
         yield Foreign(netns=HOST, name=bridge_link(network))

@@ -10,14 +10,14 @@ from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.objects import HOST, Foreign, Object, Setting, Sysctl
 from netrt.firewall.elements import foreign_elements, masquerade_elements, translation_elements
 from netrt.model.container import Attachment, Container
-from netrt.model.network import Network, bridge_options
+from netrt.model.network import Network
 from netrt.model.plugged import Tuning
 from netrt.model.state import State
 
 
 def compile_network(state: State, network: Network, facts: HostFacts) -> Iterator[Object]:
     """Something only where its bridge is to be kept apart from others."""
-    bridge = bridge_options(network.options).bridge_name
+    bridge = network.bridge.bridge_name
     if bridge:
         yield from foreign_elements(network, bridge)
 
@@ -40,7 +40,7 @@ def _translated(network: Network, attachment: Attachment) -> Iterator[Object]:
     yield from translation_elements(attachment, [subnet.cidr for subnet in network.subnets])
     if attachment.plugged and attachment.plugged.masquerade:
         yield from masquerade_elements(attachment)
-    bridge = bridge_options(network.options).bridge_name
+    bridge = network.bridge.bridge_name
     if bridge and attachment.address4:
         # what comes from 127.0.0.1 is led there, and its answers come back from there for a loopback address
         yield Foreign(netns=HOST, name=bridge)

@@ -15,12 +15,12 @@ from netrt.dataplane.facts import HostFacts, Parent
 from netrt.decide.parents import without_host
 from netrt.errors import Conflict, Invalid, NotFound
 from netrt.model.address import family, host_of
-from netrt.model.network import EXISTING, Mode, Network, Subnet, bridge_options
+from netrt.model.network import EXISTING, Mode, Network, Subnet
 
 
 def with_bridge_of_others(wanted: Network, facts: HostFacts) -> Network:
     """The network, noted as one on a bridge that is there already, if it is. Raises Conflict, NotFound."""
-    options = bridge_options(wanted.options) if wanted.mode is Mode.BRIDGE else None
+    options = wanted.bridge if wanted.mode is Mode.BRIDGE else None
     name = options.bridge_name if options else None
     there = facts.parents.get(name) if name else None
     if options is None or (there is None and not options.existing):
@@ -37,7 +37,7 @@ def with_bridge_of_others(wanted: Network, facts: HostFacts) -> Network:
 
 def find_bridge(wanted: Network, facts: HostFacts) -> Parent:
     """The bridge of a guest network as it is now. Raises NotFound, Conflict."""
-    name = bridge_options(wanted.options).bridge_name or ""
+    name = wanted.bridge.bridge_name or ""
     there = facts.parents.get(name)
     if there is None:
         raise _absent(name, wanted)
@@ -76,7 +76,7 @@ def with_gateway(wanted: Network, subnet: Subnet, bridge: Parent) -> Subnet:
         return subnet
     own = next((host_of(a) for a in bridge.addresses if ip_address(host_of(a)) in block), None)
     if own is None and replace(wanted, subnets=(subnet,)).leads_outside(version):
-        name = bridge_options(wanted.options).bridge_name
+        name = wanted.bridge.bridge_name
         raise Invalid(
             f"bridge {name}, which somebody else made, has no address in subnet {subnet.cidr} that could be the gateway",
             hint="--gateway ADDRESS puts that on it, as long as there is the network; or use --internal",

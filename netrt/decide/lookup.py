@@ -23,7 +23,7 @@ _LISTED = 10
 
 def find_network(state: State, ref: str) -> Network:
     """The network of this name, id or id prefix (4 digits at least). Raises NotFound, Invalid for a prefix of several."""
-    names = [network.name for network in state.networks.values() if network.mode in MADE]
+    names = (network.name for network in state.networks.values() if network.mode in MADE)
     return _find("network", state.networks, state.network_names, ref, names)
 
 

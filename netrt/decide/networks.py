@@ -27,7 +27,7 @@ from netrt.model.address import family, parse_ip, parse_network
 from netrt.model.command import CreateNetwork, PruneNetworks, RemoveNetwork
 from netrt.model.decision import Decision, Event, Touched
 from netrt.model.names import check_name
-from netrt.model.network import DEFAULT_NETWORK, MADE, PARENTED, PREDEFINED, Mode, Network, Subnet, bridge_options
+from netrt.model.network import DEFAULT_NETWORK, MADE, PARENTED, PREDEFINED, Mode, Network, Subnet
 from netrt.model.state import State
 
 DEFAULT_NAMES = (DEFAULT_NETWORK, "default")
@@ -129,11 +129,11 @@ def create_network(state: State, command: CreateNetwork, facts: HostFacts, now: 
 
 def check_bridge_name(state: State, network: Network) -> None:
     """Raises Exists where another network, or a container, has the name of this one's bridge."""
-    wanted = bridge_options(network.options).bridge_name if network.mode not in PARENTED else None
+    wanted = network.bridge.bridge_name if network.mode not in PARENTED else None
     if wanted is None:
         return
     for other in state.networks.values():
-        if other.id != network.id and other.mode is Mode.BRIDGE and bridge_options(other.options).bridge_name == wanted:
+        if other.id != network.id and other.mode is Mode.BRIDGE and other.bridge.bridge_name == wanted:
             raise Exists(f"bridge name {wanted} is in use by network {other.name}")
     if wanted in state.links:
         raise Exists(f"bridge name {wanted} is in use by a container's link")

@@ -16,7 +16,7 @@ from netrt.dataplane.facts import HostFacts
 from netrt.errors import Conflict, Exhausted, InUse, Invalid, NetrtError
 from netrt.model.address import family, parse_ip
 from netrt.model.container import Container
-from netrt.model.network import PARENTED, Network, bridge_options
+from netrt.model.network import PARENTED, Network
 from netrt.model.port import PortMapping, addresses_meet
 from netrt.model.state import State, port_buckets
 
@@ -53,7 +53,7 @@ class _Reach:
     @staticmethod
     def by(networks: Sequence[Network]) -> _Reach:
         outside = next((network for network in networks if network.publishes(4)), None)
-        binding = bridge_options(outside.options).host_binding_ipv4 if outside else None
+        binding = outside.bridge.host_binding_ipv4 if outside else None
         return _Reach(
             versions=tuple(v for v in (4, 6) if any(network.publishes(v) for network in networks)),
             binding="" if binding in (None, "0.0.0.0") else str(binding),

@@ -11,7 +11,7 @@ from dataclasses import replace
 from netrt.dataplane.facts import HostFacts
 from netrt.errors import Conflict, Invalid, NotFound
 from netrt.model.address import family, ip, network
-from netrt.model.network import Mode, Network, bridge_options
+from netrt.model.network import Mode, Network
 
 
 def beside(wanted: Network, facts: HostFacts) -> HostFacts:
@@ -52,7 +52,7 @@ def check_proxied(wanted: Network, facts: HostFacts) -> None:
 
 def _link(wanted: Network) -> str:
     """The link on which the host answers for the containers of this network; of most networks, none."""
-    return bridge_options(wanted.options).ndp_proxy or "" if wanted.mode is Mode.BRIDGE else ""
+    return wanted.bridge.ndp_proxy or "" if wanted.mode is Mode.BRIDGE else ""
 
 
 def _shared(name: str, facts: HostFacts) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from netrt.compile.bridge import bridge_link
 from netrt.doctor.chains import Blame, Packet, Ruleset
 from netrt.doctor.evidence import Evidence
-from netrt.model.network import Mode, Network, bridge_options
+from netrt.model.network import Mode, Network
 from netrt.model.state import State
 
 _OUTSIDE = {4: "203.0.113.1", 6: "2001:2::1"}
@@ -199,7 +199,7 @@ def _filters(networks: Sequence[Network], seen: Evidence) -> Iterator[Finding]:
             f"{' and '.join(seen.uplinks)}: what comes by one and would be answered by another is dropped",
             remedy="sysctl -w net.ipv4.conf.all.rp_filter=2",
         )
-    closed = [network for network in networks if not bridge_options(network.options).icc]
+    closed = [network for network in networks if not network.bridge.icc]
     if closed and any(map(seen.setting, _BRIDGED.values())):
         yield Finding(
             check="br_netfilter",
@@ -213,7 +213,7 @@ def _filters(networks: Sequence[Network], seen: Evidence) -> Iterator[Finding]:
 
 def _mtu(networks: Sequence[Network], seen: Evidence) -> Iterator[Finding]:
     for network in networks:
-        mtu = bridge_options(network.options).mtu
+        mtu = network.bridge.mtu
         if mtu and mtu > seen.mtu and any(map(network.leads_outside, (4, 6))):
             yield Finding(
                 check="mtu",

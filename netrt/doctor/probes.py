@@ -14,7 +14,7 @@ from netrt.dns.zone import ADDRESS
 from netrt.doctor.inside import About, How, Probe
 from netrt.model.address import family, host_of
 from netrt.model.container import Attachment, Container
-from netrt.model.network import Ingress, Mode, Network, bridge_options, has_names
+from netrt.model.network import Ingress, Mode, Network, has_names
 from netrt.model.port import PortMapping
 from netrt.model.state import State
 
@@ -51,7 +51,7 @@ def kept_apart(network: Network) -> bool:
     """Whether containers of one network do not reach each other, as somebody asked."""
     if network.mode is not Mode.BRIDGE:
         return network.options.get("macvlan_mode") in ("private", "vepa")
-    return not bridge_options(network.options).icc or network.ingress is Ingress.ISOLATED
+    return not network.bridge.icc or network.ingress is Ingress.ISOLATED
 
 
 def _peers(state: State, network: Network, attachment: Attachment) -> Iterator[Probe]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from netrt.dataplane.objects import Element
 from netrt.model.address import family, host_of, link_local
 from netrt.model.container import Attachment
-from netrt.model.network import Antispoof, GatewayMode, Ingress, Network, bridge_options
+from netrt.model.network import Antispoof, GatewayMode, Ingress, Network
 from netrt.model.port import PortMapping
 
 _ANY = {4: "0.0.0.0", 6: "::"}
@@ -16,7 +16,7 @@ _ANY = {4: "0.0.0.0", 6: "::"}
 
 def network_elements(network: Network, bridge: str) -> tuple[Element, ...]:
     """What a bridge network allows; `bridge` is its host interface."""
-    options = bridge_options(network.options)
+    options = network.bridge
     found = [_inet("pairs", bridge, bridge)]
     if not network.is_guest:
         found.append(_inet("bridges", bridge))
@@ -56,7 +56,7 @@ def foreign_elements(network: Network, bridge: str) -> tuple[Element, ...]:
 def attachment_elements(network: Network, attachment: Attachment) -> tuple[Element, ...]:
     """What binds a bridge port to its container's MAC and addresses."""
     link, mac = attachment.link, attachment.mac
-    match bridge_options(network.options).antispoof:
+    match network.bridge.antispoof:
         case Antispoof.OFF:
             return (_inet("links", link),)
         case Antispoof.MAC:
@@ -73,7 +73,7 @@ def attachment_elements(network: Network, attachment: Attachment) -> tuple[Eleme
 
 def guest_elements(network: Network, attachment: Attachment, bridge: str) -> tuple[Element, ...]:
     """What makes a container on a bridge of somebody else's one of ours, among members that are not."""
-    options = bridge_options(network.options)
+    options = network.bridge
     hosts = [host_of(interface) for interface in attachment.addresses]
     if any(family(address) == 6 for address in hosts):
         hosts.append(link_local(attachment.mac))

@@ -91,13 +91,14 @@ def check_mac(text: str) -> str:
     return mac
 
 
+@lru_cache(maxsize=4096)
 def mac_for(*key: str) -> str:
     """A locally administered MAC for an IPv4 address (`02:42` and its bytes, as Docker does) or for anything else (a hash).
 
     Derived from the address, so that who takes an address over needs no neighbour's cache to change.
     """
     if len(key) == 1 and re.fullmatch(r"[0-9.]+", key[0]):
-        tail = ipaddress.IPv4Address(key[0]).packed
+        tail = bytes(map(int, key[0].split(".")))
     else:
         tail = hashlib.sha256("\0".join(key).encode()).digest()[:4]
     return "02:42:" + ":".join(f"{byte:02x}" for byte in tail)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from functools import lru_cache
 
 from netrt.errors import Invalid
 
@@ -96,6 +97,7 @@ def short_id(identifier: str) -> str:
     return identifier[:12]
 
 
+@lru_cache(maxsize=4096)
 def link_name(*key: str) -> str:
     """A host interface name for `key`: `nr` and 10 base32 characters of its hash (50 bits), the same on every call.
 

@@ -6,14 +6,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 
 import msgspec
 
 from netrt.errors import Invalid
 from netrt.model import option
-from netrt.model.address import host_of, ip, network, parse_ip, parse_network
+from netrt.model.address import family, host_of, ip, network, parse_ip, parse_network
 from netrt.model.names import check_label, check_name, is_link_name
 from netrt.model.parent import ParentOptions, ipvlan_options, macvlan_options
 
@@ -144,7 +144,7 @@ def _reserved(cidr: str, gateway: str | None, auxiliary: tuple[tuple[str, str], 
     return MappingProxyType(known)
 
 
-class Network(msgspec.Struct, frozen=True, kw_only=True):
+class Network(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A named network segment. `id` is 64 hexadecimal digits; `created` is RFC 3339 in UTC; `options` are driver options as
     given. `plugin` is the CNI plugin whose configuration it follows, empty where people made it; `ingress` what CNI's firewall
     plugin asked for; `dns` are the resolvers that its containers ask, if not the host's.
@@ -173,11 +173,26 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
             check_label(key, value)
         check_options(self.mode, self.options)
 
-    @property
+    # what each attach asks for several times is found once
+
+    @cached_property
+    def bridge(self) -> BridgeOptions:
+        """Its options, where it is a bridge network."""
+        return bridge_options(self.options)
+
+    @cached_property
     def is_guest(self) -> bool:
         """Whether its bridge is somebody else's, with members that are none of ours. A bridge that a runtime's plugin made is
         that runtime's as a whole."""
-        return self.mode is Mode.BRIDGE and not self.plugin and bridge_options(self.options).existing
+        return self.mode is Mode.BRIDGE and not self.plugin and self.bridge.existing
+
+    @cached_property
+    def _by_family(self) -> dict[int, tuple[Subnet, ...]]:
+        return {v: tuple(s for s in self.subnets if family(s.cidr) == v) for v in (4, 6)}
+
+    @cached_property
+    def _published(self) -> frozenset[int]:
+        return frozenset(version for version in (4, 6) if self._publishes(version))
 
     @property
     def predefined(self) -> bool:
@@ -186,7 +201,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
 
     def subnets_of(self, version: int) -> tuple[Subnet, ...]:
         """Its subnets of one family (4 or 6)."""
-        return tuple(s for s in self.subnets if (":" in s.cidr) == (version == 6))
+        return self._by_family[version]
 
     def subnet_of(self, interface: str) -> Subnet:
         """The subnet that an address of this network (`10.1.0.2/24`) lies in."""
@@ -206,18 +221,21 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
 
     def publishes(self, version: int) -> bool:
         """Whether ports of the host may lead to its containers: the host is their way to the outside."""
+        return version in self._published
+
+    def _publishes(self, version: int) -> bool:
         if self.mode is Mode.FOREIGN:
             return bool(self.subnets_of(version))
         if self.mode is not Mode.BRIDGE or self.internal or not self.subnets_of(version):
             return False
-        return bridge_options(self.options).gateway_mode(version) is not GatewayMode.ISOLATED
+        return self.bridge.gateway_mode(version) is not GatewayMode.ISOLATED
 
     @property
     def iface_prefix(self) -> str:
         """How the names of interfaces on it begin."""
         if self.mode in PARENTED:
             return parent_options(self).iface_prefix
-        return bridge_options(self.options).iface_prefix
+        return self.bridge.iface_prefix
 
 
 MADE = (Mode.BRIDGE, Mode.MACVLAN, Mode.IPVLAN)
@@ -296,7 +314,7 @@ def bridge_options(options: Mapping[str, str]) -> BridgeOptions:
 
 @lru_cache(maxsize=1024)
 def _bridge_options(options: tuple[tuple[str, str], ...]) -> BridgeOptions:
-    """Asked for several times with each attach."""
+    """Many networks have the same ones."""
     return BridgeOptions(**option.read_options("bridge", BRIDGE_OPTIONS, dict(options)))
 
 

@@ -15,7 +15,7 @@ from netrt.firewall.render import render_change, render_whole
 from netrt.firewall.skeleton import TABLES, skeleton
 from netrt.model.address import mac_for
 from netrt.model.container import Attachment
-from netrt.model.network import Mode, Network, Subnet, bridge_options
+from netrt.model.network import Mode, Network, Subnet
 from netrt.model.port import parse_port
 from tests.host import Host
 from tests.traffic import BRIEF, Place
@@ -153,7 +153,7 @@ class Lab:
 
     def _attach(self, name: str, lan: Lan, attachment: Attachment) -> None:
         link, inside = attachment.link, f"name {attachment.ifname} address {attachment.mac} netns {name}"
-        isolated = "off" if bridge_options(lan.network.options).icc else "on"
+        isolated = "off" if lan.network.bridge.icc else "on"
         self.add(*attachment_elements(lan.network, attachment))
         self._ip(
             f"link add {link} type veth peer {inside}",
