@@ -44,15 +44,7 @@ class Docker:
 
     def image(self, source: str) -> str:
         """An image that holds nothing but PROGRAM, which is this text in C."""
-        library = f"/usr/lib/{machine()}-linux-musl"
-        root = self._home / "image"
-        root.mkdir()
-        text = self._home / "program.c"
-        text.write_text(source)
-        objects = [f"{library}/crt1.o", f"{library}/crti.o", text, f"{library}/libc.a", f"{library}/crtn.o"]
-        subprocess.run(["tcc", "-static", "-nostdlib", "-o", f"{root}{PROGRAM}", *objects], check=True)
-        subprocess.run(["tar", "-C", root, "-cf", self._home / "image.tar", "."], check=True)
-        return self("import", str(self._home / "image.tar"))
+        return self("import", str(archive(self._home, source)))
 
     def close(self) -> None:
         for name in self("ps", "-aq").split():
@@ -61,3 +53,15 @@ class Docker:
         self._daemon.wait(60)
         for group in sorted(Path("/sys/fs/cgroup/docker").glob("**/"), reverse=True):
             group.rmdir()
+
+
+def archive(home: Path, source: str) -> Path:
+    """An image as a tar file in a directory: nothing but PROGRAM, which is this text in C."""
+    library = f"/usr/lib/{machine()}-linux-musl"
+    root, text, packed = home / "image", home / "program.c", home / "image.tar"
+    root.mkdir()
+    text.write_text(source)
+    objects = [f"{library}/crt1.o", f"{library}/crti.o", text, f"{library}/libc.a", f"{library}/crtn.o"]
+    subprocess.run(["tcc", "-static", "-nostdlib", "-o", f"{root}{PROGRAM}", *objects], check=True)
+    subprocess.run(["tar", "-C", root, "-cf", packed, "."], check=True)
+    return packed
