@@ -60,7 +60,7 @@ def run(desk: Desk, process: subprocess.Popen[bytes], **options: Any) -> Future[
         else:
             reaped.set_result(code)
 
-    threading.Thread(target=reap).start()
+    threading.Thread(target=reap, daemon=True).start()  # it may ask a server that is on its way out
     return reaped
 
 
