@@ -6,8 +6,7 @@ span that nobody asked for costs a look at one variable, so that the code that i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import NamedTuple
 
@@ -57,14 +56,19 @@ def current() -> Trace | None:
     return _current.get()
 
 
-@contextmanager
-def into(trace: Trace | None) -> Iterator[None]:
-    """Write the spans of this block into a trace, or nowhere."""
-    token = _current.set(trace)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+class into:
+    """Write the spans of this block into a trace, or nowhere: `with into(trace): …`."""
+
+    __slots__ = ("_token", "_trace")
+
+    def __init__(self, trace: Trace | None) -> None:
+        self._trace = trace
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._trace)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
 
 
 class span:

@@ -6,6 +6,8 @@ import errno
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from netrt.dataplane.facts import HostFacts, Listener
 from netrt.dataplane.heard import Heard
 from netrt.dataplane.hoststate import HostState
@@ -169,5 +171,5 @@ def _in_scope(thing: Object, scope: Scope) -> bool:
 def _paired(thing: Object, keys: set[tuple[str, ...]]) -> Object:
     """As it shows: an end of a pair whose other end is out of sight has none."""
     if isinstance(thing, Link) and thing.peer is not None and ("link", *thing.peer) not in keys:
-        return replace(thing, peer=None)
+        return structs.replace(thing, peer=None)
     return thing

@@ -18,7 +18,7 @@ from netrt.firewall.skeleton import skeleton
 from netrt.model.address import host_of
 from netrt.model.container import Attachment, Container
 from netrt.model.decision import Touched
-from netrt.model.network import Mode, Network, bridge_options, has_names
+from netrt.model.network import Mode, Network, has_names
 from netrt.model.state import State
 
 
@@ -45,8 +45,10 @@ def compile_host(state: State, facts: HostFacts, touched: Touched | None = None)
 
     The nftables skeleton is always among them while it is needed.
     """
-    networks = state.networks if touched is None else sorted(touched.networks & state.networks.keys())
-    containers = state.containers if touched is None else sorted(touched.containers & state.containers.keys())
+    networks = state.networks if touched is None else sorted(filter(state.networks.__contains__, touched.networks))
+    containers = (
+        state.containers if touched is None else sorted(filter(state.containers.__contains__, touched.containers))
+    )
     return HostState.of(
         _skeleton(state, facts),
         *(MODES[state.networks[n].mode].network(state, state.networks[n], facts) for n in networks),
@@ -125,5 +127,5 @@ def _ends(state: State, container: Container, ifname: str) -> tuple[str, str, st
         return publishing_attachment(state, container.id, version)
 
     to4, to6 = end(4), end(6)
-    binding = bridge_options(state.networks[to4.network_id].options).host_binding_ipv4 if to4 else None
+    binding = state.networks[to4.network_id].bridge.host_binding_ipv4 if to4 else None
     return host_of(to4.address4) if to4 else "", host_of(to6.address6) if to6 else "", binding

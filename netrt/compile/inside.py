@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from ipaddress import ip_network
+
+from msgspec.structs import replace
 
 from netrt.compile.facing import gateway_attachment
 from netrt.compile.tuning import compile_tuning

@@ -16,7 +16,8 @@ meanwhile no link of that sandbox can go.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from netrt.dataplane import ops
 from netrt.dataplane.hoststate import HostState
@@ -364,6 +365,8 @@ def _neighbors_up(seen: HostState, wanted: HostState, gone: frozenset[End]) -> I
 
 def _announced(seen: HostState, wanted: HostState, gone: frozenset[End]) -> Iterator[tuple[str, ops.Op]]:
     """New addresses of containers whose neighbours are beyond this host."""
+    if not any(link.kind in STACKED for link in wanted.all(Link)):
+        return
     for netns, op in _addresses_up(seen, wanted, gone):
         link = wanted.get(Link, "link", netns, op.address.link)
         if netns != HOST and link and link.kind in STACKED and link.up:
@@ -379,12 +382,8 @@ def _same_skeleton(seen: HostState, wanted: HostState) -> bool:
 
 def _ruleset(wanted: HostState, loaded: bool) -> Iterator[ops.Op]:
     skeleton = wanted.get(Skeleton, "skeleton")
-    if loaded:
-        return
-    if skeleton is None:
-        yield ops.DropRuleset()
-    else:
-        yield ops.LoadRuleset(skeleton, tuple(wanted.all(Element)))
+    if not loaded:
+        yield ops.LoadRuleset(skeleton, tuple(wanted.all(Element))) if skeleton else ops.DropRuleset()
 
 
 def _element_changes(seen: HostState, wanted: HostState) -> tuple[tuple[Element, ...], tuple[Element, ...]]:

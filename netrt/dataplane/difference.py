@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from functools import reduce
+
+from msgspec.structs import fields
 
 from netrt.dataplane.diff import plan
 from netrt.dataplane.hoststate import HostState
@@ -97,7 +98,7 @@ def _changed(held: Object, thing: Object) -> str:
     changes = [
         f"has {field.name} {_shown(getattr(held, field.name))} instead of {_shown(getattr(thing, field.name))}"
         for field in fields(thing)
-        if field.compare and getattr(held, field.name) != getattr(thing, field.name)
+        if getattr(held, field.name) != getattr(thing, field.name)
     ]
     return " and ".join(changes)
 

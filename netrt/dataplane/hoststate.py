@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from netrt.dataplane.objects import Key, Object
 from netrt.errors import Conflict
@@ -12,11 +11,14 @@ from netrt.errors import Conflict
 T = TypeVar("T", bound=Object)
 
 
-@dataclass(frozen=True, slots=True)
 class HostState:
-    """Objects by key. A HostState is never changed."""
+    """Objects by key. A HostState is never changed; it has them by class too, from when somebody asks so."""
 
-    objects: Mapping[Key, Object] = field(default_factory=dict)
+    __slots__ = ("_by_class", "objects")
+
+    def __init__(self, objects: Mapping[Key, Object] | None = None) -> None:
+        self.objects: Mapping[Key, Object] = {} if objects is None else objects
+        self._by_class: dict[type, list[Any]] | None = None
 
     @staticmethod
     def of(*groups: Iterable[Object]) -> HostState:
@@ -25,9 +27,17 @@ class HostState:
         for group in groups:
             for thing in group:
                 held = objects.setdefault(thing.key, thing)
-                if held != thing:
+                if held is not thing and held != thing:
                     raise Conflict(f"two different things are wanted as {' '.join(thing.key)}")
         return HostState(objects)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HostState) and self.objects == other.objects
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"HostState({self.objects!r})"
 
     def __iter__(self) -> Iterator[Object]:
         return iter(self.objects.values())
@@ -35,9 +45,13 @@ class HostState:
     def __len__(self) -> int:
         return len(self.objects)
 
-    def all(self, kind: type[T]) -> Iterator[T]:
+    def all(self, kind: type[T]) -> Iterable[T]:
         """The objects of one class."""
-        return (thing for thing in self.objects.values() if isinstance(thing, kind))
+        if self._by_class is None:
+            self._by_class = {}
+            for thing in self.objects.values():
+                self._by_class.setdefault(type(thing), []).append(thing)
+        return self._by_class.get(kind, ())
 
     def get(self, kind: type[T], *key: str) -> T | None:
         """The object with this key, if it is there and of this class."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+import msgspec
+
 HOST = ""
 """The `netns` of the host itself."""
 
@@ -43,8 +45,7 @@ STACKED = (LinkKind.MACVLAN, LinkKind.IPVLAN)
 """Kinds that stand on another link of the host. They bear our mark in sandboxes too: nothing on the host tells of them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pin:
+class Pin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A network namespace that we made, kept by a bind mount at `path`, with its loopback up. `lost`: it is there, but not at its
     path."""
 
@@ -56,8 +57,7 @@ class Pin:
         return "pin", self.path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A network interface.
 
     `mac` is empty where nothing depends on it (the host's end of a veth pair), or it is that of the link below; `alias` is our
@@ -88,8 +88,7 @@ class Link:
         return "link", self.netns, self.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class Address(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An address with its prefix length on a link (`10.1.0.1/24`), usable at once (IPv6: without duplicate detection). `routed`:
     the routes that the kernel makes of it (to itself and to its subnet) are there; it is looked for only by a close look."""
 
@@ -103,8 +102,7 @@ class Address:
         return "address", self.netns, self.link, self.address
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A unicast route of protocol ROUTE_PROTOCOL. `dst` is CIDR (`0.0.0.0/0`, `::/0` for the default); `via` empty: on the link
     itself; `table` 0 is the main one; a `metric`, `mtu` or `advmss` of 0 and a `scope` of -1 are what the kernel takes when
     nothing is said; `src` is the address that who is asked by it sees, empty: the kernel's choice; `congctl` is the congestion
@@ -128,8 +126,7 @@ class Route:
         return ("route", self.netns, self.dst, *(() if usual else (str(self.metric), str(self.table))))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A routing rule of protocol ROUTE_PROTOCOL: what comes from `src` (CIDR, `0.0.0.0/0` or `::/0` for everything) is looked up
     in `table` (0: main); with `suppress` what only its default routes would lead is looked up further."""
 
@@ -144,8 +141,7 @@ class Rule:
         return "rule", self.netns, str(self.priority), self.src, str(self.table), str(int(self.suppress))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbor:
+class Neighbor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A permanent entry of a link's neighbour table: at which MAC an address (without prefix length) is. `proxy`: an IPv6 address
     that is elsewhere, for which the host answers on this link; such an entry has no MAC, and is ours by ROUTE_PROTOCOL."""
 
@@ -160,8 +156,7 @@ class Neighbor:
         return "neighbor", self.netns, self.link, self.address, *(("proxy",) if self.proxy else ())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sysctl:
+class Sysctl(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A value below /proc/sys in the view of one namespace. `name` is a path (`net/ipv4/conf/eth0/route_localnet`), for
     interface names may hold dots. Per-link ones die with their link; others are only ever raised, never lowered."""
 
@@ -174,8 +169,7 @@ class Sysctl:
         return "sysctl", self.netns, self.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Foreign:
+class Foreign(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A link that somebody else makes, and that things of ours stand on. It is only ever looked for: while it is not there, they
     wait."""
 
@@ -187,8 +181,7 @@ class Foreign:
         return "foreign", self.netns, self.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A property of a link that is set and never taken back: it dies with the link. `name` is `promisc` or `allmulti` (`0`, `1`),
     `queue` (packets), and `mac` or `mtu` of a link that somebody else made."""
 
@@ -206,8 +199,7 @@ TICK = 64
 """Nanoseconds in the unit in which the kernel counts a bucket (PSCHED_SHIFT)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shaper:
+class Shaper(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A token bucket at the way out of a link of the host (`tbf` at its root): `rate` bytes a second, a full bucket that lasts
     `credit` ticks at that rate, and at most `limit` bytes that wait."""
 
@@ -221,8 +213,7 @@ class Shaper:
         return "shaper", self.link
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Redirect:
+class Redirect(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What comes in by a link of the host goes the way out of another one first, and then on. `to` is empty where one is seen
     that leads nowhere."""
 
@@ -234,8 +225,7 @@ class Redirect:
         return "redirect", self.link
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamePort:
+class NamePort(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """In a sandbox, what goes to port 53 of `address`, by datagram or connection, comes to `port` of it, where a server for names
     listens that leaves port 53 to the container. One is seen without an address where its rules are not whole."""
 
@@ -252,8 +242,7 @@ PUBLISHING_SETS = frozenset({"ports4", "ports6", "ports4_at", "ports6_at", "rang
 """The maps that lead the outside to a container. They are emptied before anything else is taken down."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Element:
+class Element(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An element of a set (`value` empty) or map in our table of family `table` (`inet` or `bridge`).
 
     `at` and `value` are the parts of a concatenation in nft's own canonical text: `("tcp", "8080")`, `("10.1.0.2", "80")`,

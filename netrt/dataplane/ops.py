@@ -5,7 +5,7 @@ routes, rules and neighbours are in `wayops`, and are to be had here too."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from netrt.dataplane import wayops
 from netrt.dataplane.objects import (
@@ -31,8 +31,7 @@ SetNeighbor = wayops.SetNeighbor
 DelNeighbor = wayops.DelNeighbor
 
 
-@dataclass(frozen=True, slots=True)
-class PinNamespace:
+class PinNamespace(msgspec.Struct, frozen=True, gc=False):
     """Keep a network namespace by a bind mount: the one that was lost, or else a new one with its loopback up."""
 
     pin: Pin
@@ -41,8 +40,7 @@ class PinNamespace:
         return f"make namespace {self.pin.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class UnpinNamespace:
+class UnpinNamespace(msgspec.Struct, frozen=True, gc=False):
     """Remove the bind mount; the namespace ends with its last process."""
 
     pin: Pin
@@ -51,8 +49,7 @@ class UnpinNamespace:
         return f"remove namespace {self.pin.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class AddBridge:
+class AddBridge(msgspec.Struct, frozen=True, gc=False):
     """Make a bridge with its MAC, MTU and mark, down."""
 
     link: Link
@@ -61,8 +58,7 @@ class AddBridge:
         return f"add bridge {self.link.name} mac {self.link.mac} mtu {self.link.mtu}"
 
 
-@dataclass(frozen=True, slots=True)
-class AddVeth:
+class AddVeth(msgspec.Struct, frozen=True, gc=False):
     """Make a veth pair, both ends down, the inner one born in its sandbox under its final name; then the host's end with its
     mark, as a port of its bridge, without an IPv6 address of its own."""
 
@@ -75,8 +71,7 @@ class AddVeth:
         return f"add veth {self.host.name}{port} with peer {inner} mtu {self.inner.mtu}"
 
 
-@dataclass(frozen=True, slots=True)
-class AddStacked:
+class AddStacked(msgspec.Struct, frozen=True, gc=False):
     """Make a link that stands on another one of the host, with its mark, down, and born where it shall be."""
 
     link: Link
@@ -87,8 +82,7 @@ class AddStacked:
         return f"add {link.kind} {link.name} mode {link.flavour} {where}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetLink:
+class SetLink(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Change attributes of a link; None leaves one as it is."""
 
     netns: str
@@ -120,8 +114,7 @@ class SetLink:
         return f"set link {self.name} {' '.join(parts)}{inside(self.netns)}"
 
 
-@dataclass(frozen=True, slots=True)
-class DelLink:
+class DelLink(msgspec.Struct, frozen=True, gc=False):
     """Delete a link; its addresses, routes and veth peer go with it."""
 
     netns: str
@@ -131,8 +124,7 @@ class DelLink:
         return f"delete link {self.name}{inside(self.netns)}"
 
 
-@dataclass(frozen=True, slots=True)
-class AddAddress:
+class AddAddress(msgspec.Struct, frozen=True, gc=False):
     """Add an address to a link."""
 
     address: Address
@@ -141,8 +133,7 @@ class AddAddress:
         return f"add address {self.address.address} to {self.address.link}{inside(self.address.netns)}"
 
 
-@dataclass(frozen=True, slots=True)
-class DelAddress:
+class DelAddress(msgspec.Struct, frozen=True, gc=False):
     """Remove an address from a link; the routes that stand on it go with it."""
 
     address: Address
@@ -151,8 +142,7 @@ class DelAddress:
         return f"delete address {self.address.address} of {self.address.link}{inside(self.address.netns)}"
 
 
-@dataclass(frozen=True, slots=True)
-class ResizeAddress:
+class ResizeAddress(msgspec.Struct, frozen=True, gc=False):
     """Give an address of a link another prefix length. It is there all the time (IPv4), or but for a moment in the kernel (IPv6,
     which takes no address twice), and routes that do not stand on its subnet stay."""
 
@@ -164,8 +154,7 @@ class ResizeAddress:
         return f"set address {self.address.address} in the place of {self.before} on {where}"
 
 
-@dataclass(frozen=True, slots=True)
-class Announce:
+class Announce(msgspec.Struct, frozen=True, gc=False):
     """Tell the neighbours of a link that is up at which MAC an address of it is (gratuitous ARP, RFC 5227 section 3; unsolicited
     neighbour advertisement, RFC 4861 section 7.2.6). Not observable; harmless twice."""
 
@@ -175,8 +164,7 @@ class Announce:
         return f"announce {self.address.address} by {self.address.link}{inside(self.address.netns)}"
 
 
-@dataclass(frozen=True, slots=True)
-class SetSysctl:
+class SetSysctl(msgspec.Struct, frozen=True, gc=False):
     """Write a sysctl."""
 
     sysctl: Sysctl
@@ -185,8 +173,7 @@ class SetSysctl:
         return f"set {self.sysctl.name} = {self.sysctl.value}{inside(self.sysctl.netns)}"
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeSetting:
+class ChangeSetting(msgspec.Struct, frozen=True, gc=False):
     """Set a property of a link."""
 
     setting: Setting
@@ -195,8 +182,7 @@ class ChangeSetting:
         return f"set {self.setting.name} {self.setting.value} of {self.setting.link}{inside(self.setting.netns)}"
 
 
-@dataclass(frozen=True, slots=True)
-class AddIfb:
+class AddIfb(msgspec.Struct, frozen=True, gc=False):
     """Make a link that only shapes what is redirected through it, down."""
 
     link: Link
@@ -205,8 +191,7 @@ class AddIfb:
         return f"add ifb {self.link.name} mtu {self.link.mtu}"
 
 
-@dataclass(frozen=True, slots=True)
-class SetShaper:
+class SetShaper(msgspec.Struct, frozen=True, gc=False):
     """Put a token bucket at the way out of a link, in the place of what is there."""
 
     shaper: Shaper
@@ -216,8 +201,7 @@ class SetShaper:
         return f"limit {self.shaper.link} to {self.shaper.rate * 8} bit/s, burst {burst} bytes"
 
 
-@dataclass(frozen=True, slots=True)
-class DelShaper:
+class DelShaper(msgspec.Struct, frozen=True, gc=False):
     """Take the token bucket away."""
 
     shaper: Shaper
@@ -226,8 +210,7 @@ class DelShaper:
         return f"no limit for {self.shaper.link}"
 
 
-@dataclass(frozen=True, slots=True)
-class SetRedirect:
+class SetRedirect(msgspec.Struct, frozen=True, gc=False):
     """Redirect what comes in by a link, which redirects nothing yet."""
 
     redirect: Redirect
@@ -236,8 +219,7 @@ class SetRedirect:
         return f"redirect what comes in by {self.redirect.link} through {self.redirect.to}"
 
 
-@dataclass(frozen=True, slots=True)
-class DelRedirect:
+class DelRedirect(msgspec.Struct, frozen=True, gc=False):
     """Redirect nothing any more."""
 
     redirect: Redirect
@@ -246,8 +228,7 @@ class DelRedirect:
         return f"redirect nothing of {self.redirect.link}"
 
 
-@dataclass(frozen=True, slots=True)
-class PutNamePort:
+class PutNamePort(msgspec.Struct, frozen=True, gc=False):
     """Lead questions for names to where they are answered, in the place of what leads them elsewhere."""
 
     port: NamePort
@@ -256,8 +237,7 @@ class PutNamePort:
         return f"lead port 53 of {self.port.address} to port {self.port.port}{inside(self.port.netns)}"
 
 
-@dataclass(frozen=True, slots=True)
-class TakeNamePort:
+class TakeNamePort(msgspec.Struct, frozen=True, gc=False):
     """Lead questions for names nowhere any more."""
 
     port: NamePort
@@ -266,8 +246,7 @@ class TakeNamePort:
         return f"lead port 53 of {self.port.address} nowhere{inside(self.port.netns)}"
 
 
-@dataclass(frozen=True, slots=True)
-class LoadRuleset:
+class LoadRuleset(msgspec.Struct, frozen=True, gc=False):
     """Replace our nftables tables by this skeleton with these elements, in one transaction."""
 
     skeleton: Skeleton
@@ -277,16 +256,14 @@ class LoadRuleset:
         return f"load nftables table netrt with {len(self.elements)} elements"
 
 
-@dataclass(frozen=True, slots=True)
-class DropRuleset:
+class DropRuleset(msgspec.Struct, frozen=True, gc=False):
     """Delete our nftables tables."""
 
     def describe(self) -> str:
         return "delete nftables table netrt"
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeElements:
+class ChangeElements(msgspec.Struct, frozen=True, gc=False):
     """Remove and add elements, in one transaction, removals first."""
 
     removed: tuple[Element, ...]
@@ -297,8 +274,7 @@ class ChangeElements:
         return "; ".join([*taken, *(f"add element {element.text}" for element in self.added)])
 
 
-@dataclass(frozen=True, slots=True)
-class ForgetAddress:
+class ForgetAddress(msgspec.Struct, frozen=True, gc=False):
     """Remove the connection tracking entries from or to a container's address. Not observable; harmless twice."""
 
     address: str
@@ -307,8 +283,7 @@ class ForgetAddress:
         return f"forget connections of {self.address}"
 
 
-@dataclass(frozen=True, slots=True)
-class ForgetUntranslated:
+class ForgetUntranslated(msgspec.Struct, frozen=True, gc=False):
     """Remove the entries from or to these addresses of containers that were translated at neither end. Harmless as above."""
 
     addresses: frozenset[str]
@@ -317,8 +292,7 @@ class ForgetUntranslated:
         return f"forget connections of {len(self.addresses)} addresses that were not translated"
 
 
-@dataclass(frozen=True, slots=True)
-class ForgetPort:
+class ForgetPort(msgspec.Struct, frozen=True, gc=False):
     """Remove the connection tracking entries whose original destination is this port (to `last`) of the host and that were led
     to `address`; with `address` empty, those that were led nowhere (made before the port was published, or while it was not).
     `host_ip` empty, `0.0.0.0` or `::` means all addresses of the host. Not observable; harmless twice."""

@@ -4,7 +4,8 @@ netns delete` under a running container)."""
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.objects import HOST, Key, Link, Object

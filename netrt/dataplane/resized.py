@@ -14,6 +14,8 @@ Place = tuple[str, str, str]
 def resized(seen: HostState, wanted: HostState, gone: frozenset[tuple[str, str]]) -> Mapping[Key, Address]:
     """By the key of the wanted one: the address on the same link that was seen with another prefix length. `gone` are links
     (netns, name) that are about to be deleted."""
+    if not seen.all(Address):  # as before each attach
+        return {}
     missing = {_place(a): a.key for a in wanted.all(Address) if a.key not in seen.objects}
     if not missing:
         return {}

@@ -8,8 +8,9 @@ from __future__ import annotations
 import errno
 import ipaddress
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import reduce
+
+from msgspec.structs import replace
 
 from netrt.dataplane import ops
 from netrt.dataplane.hoststate import HostState

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from netrt.dataplane.objects import HOST, Neighbor, Route, Rule
 
@@ -24,8 +24,7 @@ def _lookup(rule: Rule) -> str:
     return f"rule {rule.priority} from {rule.src} table {rule.table or 'main'}{most}"
 
 
-@dataclass(frozen=True, slots=True)
-class SetRoute:
+class SetRoute(msgspec.Struct, frozen=True, gc=False):
     """Add a route, or replace the one of ours to the same destination."""
 
     route: Route
@@ -34,8 +33,7 @@ class SetRoute:
         return f"{_way(self.route)}{inside(self.route.netns)}"
 
 
-@dataclass(frozen=True, slots=True)
-class DelRoute:
+class DelRoute(msgspec.Struct, frozen=True, gc=False):
     """Remove a route of ours."""
 
     route: Route
@@ -44,8 +42,7 @@ class DelRoute:
         return f"delete {_way(self.route)}{inside(self.route.netns)}"
 
 
-@dataclass(frozen=True, slots=True)
-class SetNeighbor:
+class SetNeighbor(msgspec.Struct, frozen=True, gc=False):
     """Put a permanent neighbour into a link's table, in the place of what is known of its address."""
 
     neighbor: Neighbor
@@ -57,8 +54,7 @@ class SetNeighbor:
         return f"neighbour {held.address} at {held.mac} dev {held.link}{inside(held.netns)}"
 
 
-@dataclass(frozen=True, slots=True)
-class DelNeighbor:
+class DelNeighbor(msgspec.Struct, frozen=True, gc=False):
     """Remove a permanent neighbour."""
 
     neighbor: Neighbor
@@ -70,8 +66,7 @@ class DelNeighbor:
         return f"delete neighbour {held.address} dev {held.link}{inside(held.netns)}"
 
 
-@dataclass(frozen=True, slots=True)
-class SetRule:
+class SetRule(msgspec.Struct, frozen=True, gc=False):
     """Add a rule."""
 
     rule: Rule
@@ -80,8 +75,7 @@ class SetRule:
         return f"{_lookup(self.rule)}{inside(self.rule.netns)}"
 
 
-@dataclass(frozen=True, slots=True)
-class DelRule:
+class DelRule(msgspec.Struct, frozen=True, gc=False):
     """Remove a rule of ours."""
 
     rule: Rule

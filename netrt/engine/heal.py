@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from netrt.compile.bridge import bridge_link
 from netrt.compile.host import compile_host
@@ -27,7 +29,7 @@ from netrt.engine.ports import Kernel
 from netrt.errors import Conflict, KernelRefused, NetrtError, Residue
 from netrt.model.address import host_of
 from netrt.model.decision import Touched
-from netrt.model.network import Mode, bridge_options
+from netrt.model.network import Mode
 from netrt.model.state import State
 
 log = logging.getLogger("netrt.engine")
@@ -105,7 +107,7 @@ def pieces(state: State) -> Iterator[Piece]:
 
 def following(state: State) -> Piece:
     """What depends on how large packets to the outside, or by a parent, may be."""
-    given = (n.id for n in state.networks.values() if n.mode is Mode.BRIDGE and bridge_options(n.options).mtu)
+    given = (n.id for n in state.networks.values() if n.mode is Mode.BRIDGE and n.bridge.mtu)
     networks = state.networks.keys() - frozenset(given)
     on = frozenset(container for network in networks for container, _ in state.of_network.get(network, ()))
     return Piece(about=Touched(networks=frozenset(networks), containers=on))

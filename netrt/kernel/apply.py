@@ -10,11 +10,11 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import socket
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from itertools import groupby, islice
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from netrt.dataplane import ops
 from netrt.dataplane.objects import HOST
@@ -22,11 +22,11 @@ from netrt.errors import Invalid
 from netrt.kernel import links, nameport, neighbors, routes, rules, shaping, sysctl
 from netrt.kernel.announce import announce
 from netrt.kernel.deletion import Deletions
-from netrt.kernel.netlink import Netlink
+from netrt.kernel.netlink import SIOCGIFINDEX, Netlink
 from netrt.kernel.netns import OWN_PINS, enter
 from netrt.kernel.procfs import Procfs
 from netrt.kernel.refused import gone, harmless, refused
-from netrt.kernel.wire import Answer, Request
+from netrt.kernel.wire import Answer, Request, number
 from netrt.model.address import host_of
 from netrt.spans import span
 
@@ -296,9 +296,9 @@ class Hands:
             answers = self._netlink.ask(requests[:at_once])
             if not answers[0].errno:
                 answers += self._netlink.ask(requests[at_once:])
-        for number, answer in enumerate(answers):
+        for nth, answer in enumerate(answers):
             if answer.errno:
-                if number:
+                if nth:
                     self._netlink.ask([links.delete_link(name)])
                 raise refused(op, answer.errno, answer.text)
 
@@ -364,7 +364,7 @@ class Hands:
         if index is None:
             self._flush()
             try:
-                index = socket.if_nametoindex(name)
+                index = number(self._netlink.device(SIOCGIFINDEX, name)[:4])
             except OSError:
                 return NO_LINK
             self._indices[name] = index

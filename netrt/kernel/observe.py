@@ -12,7 +12,9 @@ import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.objects import (

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, AF_UNSPEC, inet_pton
 
+from msgspec.structs import replace
 from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
 from pyroute2.netlink.rtnl import (
     RTM_DELADDR,
@@ -213,11 +214,11 @@ def delete_route(route: Route, index: int) -> Request:
 
 
 def _route(route: Route, index: int) -> bytes:
-    to = ipaddress.ip_network(route.dst)
+    to, length = _packed(host_of(route.dst)), prefix_of(route.dst)
     scope = _usual_scope(route.dst, route.via) if route.scope < 0 else route.scope
     small = route.table or _MAIN if route.table < 256 else 0
-    header = _ROUTE_HEADER.pack(_family(route.dst), to.prefixlen, 0, 0, small, ROUTE_PROTOCOL, scope, _UNICAST, 0)
-    parts = [attribute(_RTA["RTA_DST"], to.network_address.packed)] if to.prefixlen else []
+    header = _ROUTE_HEADER.pack(_family(route.dst), length, 0, 0, small, ROUTE_PROTOCOL, scope, _UNICAST, 0)
+    parts = [attribute(_RTA["RTA_DST"], to)] if length else []
     parts += [attribute(_RTA["RTA_GATEWAY"], _packed(route.via))] if route.via else []
     parts += [attribute(_RTA["RTA_PREFSRC"], _packed(route.src))] if route.src else []
     parts += [u32(_RTA["RTA_PRIORITY"], route.metric)] if route.metric else []

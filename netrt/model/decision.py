@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from netrt.model.state import State
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Touched:
+class Touched(Struct, frozen=True, kw_only=True):
     """The networks and containers (ids, of before or after) whose kernel objects may differ between two States."""
 
     networks: frozenset[str] = frozenset()
     containers: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """Something that happened, in Docker's words.
 
     `type` is network or container; `action` create, connect, disconnect, destroy, start, die, rename; `id` that of the
@@ -31,8 +30,7 @@ class Event:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Struct, frozen=True, kw_only=True):
     """`id` is that of the object that the command made or meant; `removed` the names of what prune removed."""
 
     state: State

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from netrt.model.address import host_of, ip, prefix_of
 from netrt.model.container import Released
@@ -18,8 +20,7 @@ EverUsed = Callable[[str], bool]
 """Whether an address (without prefix length) is in use or was released."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
+class Ledger(Struct, frozen=True, kw_only=True):
     """`fresh` is the lowest address that nobody ever had, empty when there is none; `resting` are those given back, by whom,
     the longest unused first; `last` are the resting addresses of each owner, the latest last. Addresses are with their
     prefix length."""

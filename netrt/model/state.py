@@ -9,10 +9,11 @@ removing one, look at all of its entries.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from immutables import Map
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from netrt.model.address import family, host_of
 from netrt.model.container import HOST_SANDBOX, Attachment, Container, Released, Sandbox
@@ -76,8 +77,7 @@ def _leaving(sharing: Map[str, tuple[str, ...]], container: Container) -> Map[st
 NOBODY: Map[AttachmentKey, None] = Map()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class State(Struct, frozen=True, kw_only=True):
     """Networks by id, containers by id, attachments by key, released addresses by (network id, address), the longest ago first.
 
     `order` is the number that the next ordered event gets. The other fields are indexes: `addresses` and `macs` by network id

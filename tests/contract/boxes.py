@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from netrt.dataplane import ops
 from netrt.dataplane.objects import HOST, Address, Link, LinkKind, Pin, Route, Sysctl

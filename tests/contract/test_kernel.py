@@ -9,9 +9,9 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from netrt.dataplane import ops
 from netrt.dataplane.hoststate import HostState

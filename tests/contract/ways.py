@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from netrt.dataplane import ops
 from netrt.dataplane.objects import HOST, Address, Link, LinkKind, Neighbor, Route, Rule

@@ -10,10 +10,10 @@ import struct
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from netrt.dataplane import ops
 from netrt.dataplane.diff import plan

@@ -77,7 +77,7 @@ def test_each_property_of_a_link(desk: Desk, change: dict[str, Any], words: str)
     for link in whole.all(Link):
         if (link.netns == "") != name or not link.peer:
             continue
-        changed = type(link)(**{field: getattr(link, field) for field in link.__dataclass_fields__} | change)
+        changed = type(link)(**{field: getattr(link, field) for field in link.__struct_fields__} | change)
         kernel.host = HostState.of(changed if thing is link else thing for thing in whole.objects.values())
         answer = desk.ask(plugin, "CHECK", given)
         assert answer["code"] == 105

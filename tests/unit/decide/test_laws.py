@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from netrt.dataplane.facts import HostFacts
 from netrt.decide.decide import decide
@@ -48,7 +48,7 @@ def answer(state: State, command: Command, facts: HostFacts) -> Decision | str:
 
 def picture(state: State) -> dict[str, Any]:
     """A deep copy of a State, order included, that no later mistake can change."""
-    return {field: repr(getattr(state, field)) for field in State.__dataclass_fields__}
+    return {field: repr(getattr(state, field)) for field in State.__struct_fields__}
 
 
 @laws
