@@ -30,7 +30,11 @@ def main(home):
         go_on(home, name, text)
     head, _, said = answer.partition(b"\n")
     if missing(answer):
-        fail(11, "netrtd ended before it answered", "ask for DEL, then try again")
+        fail(
+            11,
+            "netrtd ended before it answered",
+            "or is of another version: then restart it; ask for DEL, then try again",
+        )
     status, errors, _ = map(int, head.split())
     write(said[:errors], 2)
     write(said[errors:])
@@ -73,9 +77,10 @@ def ask(body):
 
 
 def missing(answer):
-    """Whether there is to come more of it."""
+    """Whether there is to come more of it: it begins with a status, and how much of errors and output there is."""
     head, end, said = answer.partition(b"\n")
-    return not end or sum(map(int, head.split()[1:])) > len(said)
+    sizes = head.split()[1:]
+    return not end or len(sizes) != 2 or sum(map(int, sizes)) > len(said)
 
 
 def go_on(home, name, text):

@@ -6,7 +6,6 @@ send what they like. So these networks are `open`, have `host_access`, and no mo
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import TypeVar
 
 import msgspec
@@ -93,18 +92,7 @@ def ipam_type(config: Config) -> str:
     """The IPAM plugin; empty where there is none. Raises Refusal."""
     if not given(config.ipam):
         return ""
-    section = bytes(config.ipam)
-    return (_ipam_type if len(section) <= _SHORT else _ipam_type.__wrapped__)(section)
-
-
-_SHORT = 4096
-"""Bytes of a section that is remembered."""
-
-
-@lru_cache(maxsize=64)
-def _ipam_type(section: bytes) -> str:
-    """Asked for several times with each ADD of a network, which comes with the same one."""
-    found = _read_ipam(section, IpamType).type or ""
+    found = _ipam(config, IpamType).type or ""
     return check_file("ipam.type", found) if found else ""
 
 
@@ -116,12 +104,12 @@ def delegated(config: Config) -> str:
 
 def host_local(config: Config) -> HostLocal:
     """Raises Refusal."""
-    return _read_ipam(bytes(config.ipam), HostLocal)
+    return _ipam(config, HostLocal)
 
 
-def _read_ipam(section: bytes, kind: type[T]) -> T:
+def _ipam(config: Config, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(section, type=kind)
+        return msgspec.json.decode(config.ipam, type=kind)
     except msgspec.ValidationError as error:
         said = said_plainly(error)
         raise Refusal(DECODING, f"field ipam.{said}" if ": " in said else f"field ipam: {said}") from None

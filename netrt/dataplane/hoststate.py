@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from netrt.dataplane.objects import Key, Object
@@ -45,12 +45,13 @@ class HostState:
     def __len__(self) -> int:
         return len(self.objects)
 
-    def all(self, kind: type[T]) -> Iterable[T]:
+    def all(self, kind: type[T]) -> Sequence[T]:
         """The objects of one class."""
         if self._by_class is None:
-            self._by_class = {}
+            found: dict[type, list[Any]] = {}
             for thing in self.objects.values():
-                self._by_class.setdefault(type(thing), []).append(thing)
+                found.setdefault(type(thing), []).append(thing)
+            self._by_class = found
         return self._by_class.get(kind, ())
 
     def get(self, kind: type[T], *key: str) -> T | None:

@@ -8,9 +8,9 @@ import socket
 import struct
 
 from netrt.kernel.checksum import checksum
+from netrt.kernel.netlink import SIOCGIFHWADDR
 
 _ETH_ARP, _ETH_IP6 = 0x0806, 0x86DD
-_SIOCGIFHWADDR = 0x8927
 _BROADCAST = b"\xff" * 6
 _ALL_NODES = socket.inet_pton(socket.AF_INET6, "ff02::1")
 _ALL_NODES_MAC = b"\x33\x33\x00\x00\x00\x01"
@@ -21,7 +21,7 @@ def announce(link: str, address: str) -> None:
     """Send it by a link of the calling thread's namespace. Raises OSError."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC) as wire:
         asked = struct.pack("16s24x", link.encode())
-        mac = fcntl.ioctl(wire, _SIOCGIFHWADDR, asked)[18:24]
+        mac = fcntl.ioctl(wire, SIOCGIFHWADDR, asked)[18:24]
         wire.bind((link, 0))
         wire.send(advertisement(mac, address) if ":" in address else gratuitous(mac, address))
 

@@ -71,7 +71,10 @@ class Netlink:
     def device(self, what: int, name: str) -> bytes:
         """What an ioctl of netdevice(7) says of a link of the socket's namespace: what follows the name in `struct ifreq`. A few
         bytes, where a message tells everything. Raises OSError; ENODEV where there is none."""
-        answer: bytes = fcntl.ioctl(self._socket, what, _IFREQ.pack(name.encode(), b""))
+        raw = name.encode(errors="replace")
+        if not 0 < len(raw) < 16 or set(raw) & set(b"\0:"):  # the kernel would cut it there, and find another
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), name)
+        answer: bytes = fcntl.ioctl(self._socket, what, _IFREQ.pack(raw, b""))
         return answer[16:]
 
     def ask(self, requests: Sequence[Request]) -> list[Answer]:

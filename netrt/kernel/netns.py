@@ -70,7 +70,11 @@ def open_namespace(path: str) -> int:
         descriptor = os.open(f"/proc/self/fd/{bare}", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.close(bare)
-    refused = "is the host's own network namespace" if found.st_ino == host.st_ino else _refused(descriptor)
+    refused = ""
+    if fcntl.ioctl(descriptor, _NS_GET_NSTYPE) != CLONE_NEWNET:
+        refused = "is a namespace of another type, not a network namespace"
+    elif found.st_ino == host.st_ino:
+        refused = "is the host's own network namespace"
     if refused:
         os.close(descriptor)
         raise Invalid(f"{path[:200]!r} {refused}", hint=_WHERE)
@@ -95,13 +99,6 @@ _OF_ROOT = (PIN_DIRECTORY, f"/var{PIN_DIRECTORY}")
 """Directories to which nobody but root can bend the way, so that it need not be walked name by name."""
 
 _WHERE = "expected is a path such as /run/netns/NAME or /proc/PID/ns/net"
-
-
-def _refused(descriptor: int) -> str:
-    """Why this open file of nsfs is no network namespace, or empty."""
-    if fcntl.ioctl(descriptor, _NS_GET_NSTYPE) != CLONE_NEWNET:
-        return "is a namespace of another type, not a network namespace"
-    return ""
 
 
 def _kind(descriptor: int) -> str:

@@ -91,9 +91,9 @@ def check_mac(text: str) -> str:
     return mac
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)  # a network's is asked for again and again, a container's once
 def mac_for(*key: str) -> str:
-    """A locally administered MAC for an IPv4 address (`02:42` and its bytes, as Docker does) or for anything else (a hash).
+    """A locally administered MAC for a checked IPv4 address (`02:42` and its bytes, as Docker does) or anything else (a hash).
 
     Derived from the address, so that who takes an address over needs no neighbour's cache to change.
     """

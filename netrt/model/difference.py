@@ -16,14 +16,14 @@ def difference(before: Table[K, V], after: Table[K, V]) -> tuple[tuple[K, ...], 
     """The keys that are gone, and the entries that are new or replaced, in the order of the table."""
     if before is after:
         return (), ()
-    if after.compared and after.compared[0] == before.serial:
-        known: tuple[tuple[K, ...], tuple[tuple[K, V], ...]] = after.compared[1]
+    known: tuple[tuple[K, ...], tuple[tuple[K, V], ...]] | None = after.known(before)
+    if known is not None:
         return known
     edited = after.edits(before)
     if edited is None:
         return _among(before.keys() | after.keys(), before, after)
     found = _among(edited, before, after)
-    after.compared = before.serial, found
+    after.note(before, found)
     return found
 
 

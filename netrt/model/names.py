@@ -97,7 +97,7 @@ def short_id(identifier: str) -> str:
     return identifier[:12]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)  # a network's is asked for again and again, a container's once
 def link_name(*key: str) -> str:
     """A host interface name for `key`: `nr` and 10 base32 characters of its hash (50 bits), the same on every call.
 

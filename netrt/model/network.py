@@ -187,12 +187,9 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.mode is Mode.BRIDGE and not self.plugin and self.bridge.existing
 
     @cached_property
-    def _by_family(self) -> dict[int, tuple[Subnet, ...]]:
-        return {v: tuple(s for s in self.subnets if family(s.cidr) == v) for v in (4, 6)}
-
-    @cached_property
-    def _published(self) -> frozenset[int]:
-        return frozenset(version for version in (4, 6) if self._publishes(version))
+    def _by_family(self) -> tuple[tuple[Subnet, ...], tuple[Subnet, ...]]:
+        four, six = (tuple(s for s in self.subnets if family(s.cidr) == version) for version in (4, 6))
+        return four, six
 
     @property
     def predefined(self) -> bool:
@@ -201,7 +198,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def subnets_of(self, version: int) -> tuple[Subnet, ...]:
         """Its subnets of one family (4 or 6)."""
-        return self._by_family[version]
+        return self._by_family[version == 6]
 
     def subnet_of(self, interface: str) -> Subnet:
         """The subnet that an address of this network (`10.1.0.2/24`) lies in."""
@@ -221,9 +218,6 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def publishes(self, version: int) -> bool:
         """Whether ports of the host may lead to its containers: the host is their way to the outside."""
-        return version in self._published
-
-    def _publishes(self, version: int) -> bool:
         if self.mode is Mode.FOREIGN:
             return bool(self.subnets_of(version))
         if self.mode is not Mode.BRIDGE or self.internal or not self.subnets_of(version):

@@ -25,17 +25,16 @@ _serials = count()
 class Table(Mapping[K, V]):
     """An empty one, or one of these entries."""
 
-    __slots__ = ("_entries", "_next", "_order", "_trail", "compared", "serial")
+    __slots__ = ("_compared", "_entries", "_next", "_order", "_serial", "_trail")
 
     def __init__(self, items: Iterable[tuple[K, V]] = ()) -> None:
         numbered = {key: (number, value) for number, (key, value) in enumerate(items)}
         self._entries: Map[K, tuple[int, V]] = Map(numbered)
         self._next = len(numbered)
         self._order: tuple[K, ...] | None = tuple(numbered)
-        self.serial = next(_serials)
+        self._serial = next(_serials)
         self._trail: tuple[tuple[int, K], ...] = ()
-        self.compared: tuple[int, Any] | None = None
-        """How this table differs from the one of a serial number: whoever is told of a commit asks for that."""
+        self._compared: tuple[int, Any] | None = None
 
     def set(self, key: K, value: V) -> Table[K, V]:
         """The same with an entry; one that replaces another has its place in the order."""
@@ -53,9 +52,9 @@ class Table(Mapping[K, V]):
         made._entries = entries
         made._next = following
         made._order = None
-        made.serial = next(_serials)
-        made.compared = None
-        made._trail = (*self._trail[1 - REMEMBERED :], (self.serial, key))
+        made._serial = next(_serials)
+        made._compared = None
+        made._trail = (*self._trail[1 - REMEMBERED :], (self._serial, key))
         return made
 
     def __getitem__(self, key: K) -> V:
@@ -88,9 +87,18 @@ class Table(Mapping[K, V]):
         keys: set[K] = set()
         for serial, key in reversed(self._trail):
             keys.add(key)
-            if serial == before.serial:
+            if serial == before._serial:
                 return frozenset(keys)
         return None
+
+    def note(self, before: Table[K, V], found: Any) -> None:
+        """Keep how this table differs from an earlier one, and forget how from another: whoever is told of a commit asks."""
+        self._compared = before._serial, found
+
+    def known(self, before: Table[K, V]) -> Any:
+        """What was noted of this earlier one last; None where nothing was."""
+        held = self._compared
+        return held[1] if held and held[0] == before._serial else None
 
     def placed(self, keys: Iterable[K]) -> list[K]:
         """Those of these keys that are here, in their order."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
+from tests.bench.cni import REFERENCE
 from tests.bench.docker import archive
 from tests.bench.names import installed
 from tests.cni import bridge, network
 
-REFERENCE = "/usr/lib/cni"
 SETTINGS = """\
 [containers]
 cgroups = "disabled"
@@ -48,9 +47,9 @@ class Podman:
         listed = network(first, *more, version="0.4.0") | {"name": "peers"}
         (self._home / "networks/peers.conflist").write_text(json.dumps(listed))
         (self._home / "containers.conf").write_text(SETTINGS.format(home=self._home, plugins=REFERENCE))
-        os.environ |= {"CONTAINERS_CONF": str(self._home / "containers.conf"), "XDG_RUNTIME_DIR": "/run"}
         kept = [word for kind in ("root", "runroot", "tmpdir") for word in (f"--{kind}", f"{self._home}/{kind}")]
-        self.argv = ["podman", *kept, "--storage-driver", "vfs"]
+        own = ["env", f"CONTAINERS_CONF={self._home}/containers.conf", "XDG_RUNTIME_DIR=/run"]
+        self.argv = [*own, "podman", *kept, "--storage-driver", "vfs"]
 
     def image(self, source: str) -> str:
         """An image that holds nothing but PROGRAM, which is this text in C."""

@@ -1,5 +1,5 @@
-"""`make bench-peers`: a command in a container of its own on a network with names, from its start to its end, beside Docker and
-podman from Debian's packages, on one host, in turn."""
+"""`make bench-peers`: a command in a container of its own on a network, from its start to its end, beside Docker and podman from
+Debian's packages, on one host, in turn. podman has it easier: its network has no names, its container no control group."""
 
 from __future__ import annotations
 

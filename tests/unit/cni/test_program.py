@@ -55,7 +55,7 @@ def test_it_ends_once_all_is_said(door: socket.socket, tmp_path: Path, pieces: t
     assert (output, errors) == (SAID, b"heard")
 
 
-@pytest.mark.parametrize("answer", [b"", b"0", b"0 0 22\n", b"0 0 22\n" + SAID[:-1], b"0 3 0\nhe"])
+@pytest.mark.parametrize("answer", [b"", b"0", b"0 0 22\n", b"0 0 22\n" + SAID[:-1], b"0 3 0\nhe", b"0 0\n" + SAID])
 def test_half_an_answer_is_none(door: socket.socket, tmp_path: Path, answer: bytes) -> None:
     with begun(tmp_path) as program:
         assert program.stdin

@@ -67,3 +67,16 @@ def test_what_an_edit_changed_is_known_without_a_look_at_the_rest() -> None:
     for key in range(REMEMBERED):
         after = after.set(key, (key, "c"))
     assert after.edits(before) is None
+
+
+@given(edits, edits, edits)
+def test_one_table_beside_several(first: Edits, then: Edits, last: Edits) -> None:
+    """Whatever was asked before."""
+    one: Table[int, Entry] = edited(Table(), first)
+    two = edited(one, then)
+    after = edited(two, last)
+    for _ in range(2):
+        for before in (one, two):
+            gone, put = difference(before, after)
+            assert set(gone) == before.keys() - after.keys()
+            assert {key: value for key, value in before.items() if key not in gone} | dict(put) == dict(after)
