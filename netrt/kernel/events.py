@@ -15,7 +15,7 @@ import ctypes
 import errno
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pyroute2.netlink import NLM_F_REPLACE
 from pyroute2.netlink.rtnl import (
@@ -150,10 +150,14 @@ class Events:
                 raise
             lost = True
             self._learn_all()
-        for (nsid, _), message in newest.items():
-            if nsid == _HERE:
-                changed |= self._changed(message)
-        outer = dict(self._outer(newest, partly))
+        here = {
+            place: links.read_link(message) if message.type == RTM_NEWLINK else None
+            for place, message in newest.items()
+            if place[0] == _HERE
+        }
+        for place, link in here.items():
+            changed |= self._changed(place, link)
+        outer = dict(self._outer(link for place, link in here.items() if link and place not in partly))
         return Heard(
             changed=frozenset(changed - outer.keys()),
             outer=outer,
@@ -176,12 +180,11 @@ class Events:
                 for message in messages(bytes(memoryview(self._buffer)[:size])):
                     yield nsid, message
 
-    def _changed(self, message: Message) -> set[str]:
-        """The names that the link of an announcement had and has."""
-        place = _HERE, _index(message)
+    def _changed(self, place: Place, link: SeenLink | None) -> set[str]:
+        """The names that a link of the host had and has; None: it is gone."""
         had = {self._names[place]} if place in self._names else set()
-        if message.type == RTM_NEWLINK:
-            return had | {self._learn(links.read_link(message))}
+        if link:
+            return had | {self._learn(link)}
         name = self._names.pop(place, "")
         for inner in [each for each, outer in self._names.items() if outer == name and each[0] != _HERE]:
             del self._names[inner]
@@ -198,26 +201,24 @@ class Events:
             self._names[link.peer_nsid, link.peer] = link.name
         return link.name
 
-    def _outer(self, newest: dict[Place, Message], partly: set[Place]) -> Iterator[tuple[str, Link]]:
-        for place, message in newest.items():
-            if place[0] == _HERE and message.type == RTM_NEWLINK and place not in partly:
-                link = links.read_link(message)
-                if link.kind in (LinkKind.BRIDGE, LinkKind.VETH):
-                    yield (
-                        link.name,
-                        Link(
-                            netns=HOST,
-                            name=link.name,
-                            kind=LinkKind(link.kind),
-                            mac=link.mac if link.kind == LinkKind.BRIDGE else "",
-                            mtu=link.mtu,
-                            up=link.up,
-                            alias=link.alias,
-                            master=self._names.get((_HERE, link.master), "") if link.master else "",
-                            isolated=link.isolated,
-                            hairpin=link.hairpin,
-                        ),
-                    )
+    def _outer(self, here: Iterable[SeenLink]) -> Iterator[tuple[str, Link]]:
+        for link in here:
+            if link.kind in (LinkKind.BRIDGE, LinkKind.VETH):
+                yield (
+                    link.name,
+                    Link(
+                        netns=HOST,
+                        name=link.name,
+                        kind=LinkKind(link.kind),
+                        mac=link.mac if link.kind == LinkKind.BRIDGE else "",
+                        mtu=link.mtu,
+                        up=link.up,
+                        alias=link.alias,
+                        master=self._names.get((_HERE, link.master), "") if link.master else "",
+                        isolated=link.isolated,
+                        hairpin=link.hairpin,
+                    ),
+                )
 
     def _inner(self, newest: dict[Place, Message]) -> Iterator[tuple[str, Link]]:
         for place, message in newest.items():
