@@ -31,6 +31,9 @@ HEAVY = (
 )
 """What nobody shall pay for who only looks."""
 
+TOOLS = {"ast", "dis", "platform", "tokenize"}
+"""What Python's `inspect` and `uuid` load."""
+
 REPORT = """
 import sys
 from netrt.cli.main import execute
@@ -51,27 +54,46 @@ def heavy(modules: set[str]) -> set[str]:
 def test_help_imports_the_table_of_verbs_and_no_verb() -> None:
     modules = modules_of("--help")
     ours = {name for name in modules if name.startswith("netrt")}
-    room = {"netrt.cli", "netrt.cli.lazy", "netrt.cli.main", "netrt.cli.report", "netrt.cli.session"}
+    room = {"netrt.cli", "netrt.cli.lazy", "netrt.cli.lean", "netrt.cli.main", "netrt.cli.report", "netrt.cli.session"}
     assert ours == {"netrt", "netrt.errors", "netrt.paths"} | room
     assert not heavy(modules)
     assert "http.client" not in modules
+    assert not TOOLS & modules
 
 
 def test_network_ls_imports_its_verb_and_the_client(daemon: StandIn) -> None:
     daemon.answer("GET", "/networks", [])
     modules = modules_of("--socket", daemon.socket, "network", "ls")
     ours = {name for name in modules if name.startswith("netrt.cli.")}
-    verbs = {"lazy", "main", "network", "options", "report", "session", "show"}
+    verbs = {"lazy", "lean", "main", "network", "options", "report", "session", "show"}
     assert ours == {f"netrt.cli.{name}" for name in verbs}
     assert not heavy(modules)
     assert modules.isdisjoint(("http.client", "email", "ssl"))
+    assert not TOOLS & modules
 
 
 def test_run_imports_what_its_options_need(daemon: StandIn) -> None:
     plain = modules_of("--socket", daemon.socket, "run", "--network", "app", "--", "true")
     assert not heavy(plain) - {"netrt.launch", "netrt.launch.program"}
+    assert not TOOLS & plain
     more = modules_of("--socket", daemon.socket, "run", "-p", "8080:80", "--health-port", "80", "--", "true")
     assert {"netrt.model.port", "netrt.model.health"} <= more
+
+
+WHOLE = """
+import netrt.cli.main
+import inspect, uuid
+assert str(uuid.UUID(int=1)) == "00000000-0000-0000-0000-000000000001"
+assert inspect.cleandoc("\\n  one\\n    two") == "one\\n  two"
+assert inspect.cleandoc(" one") == "one"
+assert inspect.isfunction(inspect.cleandoc) and inspect.cleandoc.__module__ == "inspect"
+from click import UUID
+assert UUID.convert("0" * 31 + "1", None, None) == uuid.UUID(int=1)
+"""
+
+
+def test_what_is_put_off_is_there_for_who_asks() -> None:
+    subprocess.run([sys.executable, "-c", WHOLE], check=True)
 
 
 def every_command(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Group, click.Command]]:
