@@ -16,9 +16,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypedDict
-from urllib.parse import quote
 
-from netrt.api.connection import NOTHING, Transport
+from netrt.api.connection import NOTHING, Transport, segment
 
 Json = dict[str, Any]
 
@@ -362,7 +361,7 @@ class Client:
 
 
 def _path(kind: str, name: str, *tail: str) -> str:
-    return "/".join(("", kind, quote(name, safe=""), *tail))
+    return "/".join(("", kind, segment(name), *tail))
 
 
 def _filters(asked: Mapping[str, Sequence[str]] | None) -> dict[str, str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 import netrt.errors
 from netrt.api.wire import Answer, Broken, Connection
@@ -94,8 +94,24 @@ class Transport:
         return connection
 
 
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]*\Z")
+
+
+def segment(text: str) -> str:
+    """A part of a path. What quotes it is loaded where it is needed: names and ids stand as they are."""
+    if _PLAIN.match(text):
+        return text
+    from urllib.parse import quote
+
+    return quote(text, safe="")
+
+
 def _target(path: str, query: Mapping[str, str]) -> str:
-    return f"{path}?{urlencode(query)}" if query else path
+    if not query:
+        return path
+    from urllib.parse import urlencode
+
+    return f"{path}?{urlencode(query)}"
 
 
 def _decoded(answer: Answer, content: bytes) -> Any:

@@ -52,13 +52,12 @@ def execute(
 def _inside(
     session: Session, container: str, command: tuple[str, ...], env: list[str], workdir: str, privileged: bool
 ) -> int:
-    from urllib.parse import quote
-
+    from netrt.api.connection import segment
     from netrt.launch.foreground import hold_signals, wait
     from netrt.launch.launch import Launch
     from netrt.launch.start import start_more
 
-    launch = Launch(session.client.request("GET", f"/netrt/containers/{quote(container, safe='')}/launch"))
+    launch = Launch(session.client.request("GET", f"/netrt/containers/{segment(container)}/launch"))
     if launch.command and not launch.pid:
         raise Conflict(f"container {launch.name} is not running", hint=f"netrt start {launch.name}")
     terminal = os.environ.get("TERM") or "xterm"

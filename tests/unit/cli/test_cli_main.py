@@ -31,8 +31,8 @@ HEAVY = (
 )
 """What nobody shall pay for who only looks."""
 
-TOOLS = {"ast", "dis", "platform", "tokenize"}
-"""What Python's `inspect` and `uuid` load."""
+TOOLS = {"ast", "dis", "platform", "tokenize", "urllib.parse", "ipaddress"}
+"""What `inspect` and `uuid` load, and what words need that are no names."""
 
 REPORT = """
 import sys
