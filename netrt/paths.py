@@ -3,13 +3,12 @@ live side by side. Values only; nothing is read or made here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 ROOT_VARIABLE = "NETRT_ROOT"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paths:
+class Paths(NamedTuple):
     """`run` is lost at a reboot, `lib` is kept, `etc` is the user's."""
 
     run: str = "/run/netrt"

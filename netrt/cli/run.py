@@ -7,7 +7,6 @@ ends with its exit status; `-d` and `start` leave that to the daemon. Exit statu
 from __future__ import annotations
 
 import os
-import shlex
 from typing import Any
 
 import click
@@ -46,6 +45,8 @@ def run(
             raise Invalid("running in the foreground needs root", hint="members of group netrt can use -d")
         made = session.client.create_container(**wishes, dry_run=dry_run)
         if dry_run:
+            import shlex
+
             say(made, dry_run=True)
             say(f"start {shlex.join(command)}")
             return 0

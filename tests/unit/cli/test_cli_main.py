@@ -31,7 +31,7 @@ HEAVY = (
 )
 """What nobody shall pay for who only looks."""
 
-TOOLS = {"ast", "dis", "platform", "tokenize", "urllib.parse", "ipaddress"}
+TOOLS = {"ast", "dis", "platform", "tokenize", "dataclasses", "urllib.parse", "ipaddress"}
 """What `inspect` and `uuid` load, and what words need that are no names."""
 
 REPORT = """
