@@ -6,36 +6,8 @@ Rule: such a module is there, with what click uses at its start; whoever asks fo
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec, module_from_spec
-from types import ModuleType
-from typing import Any
 
-
-class _Later(ModuleType):
-    """A module that is loaded once something is asked for that is not there yet."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        self.load()
-        return getattr(self, name)
-
-    def load(self) -> None:
-        self.__class__ = ModuleType  # type: ignore[assignment]  # it is none of this kind any more
-        spec = self.__spec__
-        if spec and spec.loader:
-            spec.loader.exec_module(self)
-
-
-def _put_off(name: str, **known: Any) -> None:
-    """Have a module of which only this is there, unless it is loaded already."""
-    spec = find_spec(name)
-    if name in sys.modules or spec is None:
-        return
-    module = module_from_spec(spec)
-    module.__class__ = _Later
-    vars(module).update(known)
-    sys.modules[name] = module
+from netrt.later import Later, put_off
 
 
 def _tidied(text: str) -> str:
@@ -43,15 +15,15 @@ def _tidied(text: str) -> str:
     if "\n" not in text:
         return text.expandtabs().lstrip()
     inspect = sys.modules["inspect"]
-    if isinstance(inspect, _Later):
+    if isinstance(inspect, Later):
         inspect.load()
     tidied: str = vars(inspect)["cleandoc"](text)
     return tidied
 
 
-_put_off("inspect", cleandoc=_tidied)
-_put_off("uuid", UUID=object)
+put_off("inspect", cleandoc=_tidied)
+put_off("uuid", UUID=object)
 import click  # noqa: E402, F401  it only names the type
 
-if isinstance(sys.modules["uuid"], _Later):
+if isinstance(sys.modules["uuid"], Later):
     del vars(sys.modules["uuid"])["UUID"]

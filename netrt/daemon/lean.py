@@ -7,26 +7,8 @@ whoever asks pyroute2 for more, its top is loaded after all."""
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec, module_from_spec
-from typing import Any
 
-
-def _parts_of(library: str) -> None:
-    """Have a package whose modules can be imported without its `__init__`, until somebody asks for something in that."""
-    spec = find_spec(library)
-    if library in sys.modules or spec is None or spec.loader is None:
-        return
-    module, loader = module_from_spec(spec), spec.loader
-
-    def the_rest(name: str) -> Any:
-        if name.startswith("__") or find_spec(f"{library}.{name}"):
-            raise AttributeError(name)  # then it is imported as a module
-        del module.__dict__["__getattr__"]
-        loader.exec_module(module)
-        return getattr(module, name)
-
-    module.__dict__["__getattr__"] = the_rest
-    sys.modules[library] = module
+from netrt.later import put_off
 
 
 def _without_tls() -> None:
@@ -44,5 +26,5 @@ def _without_tls() -> None:
             sys.modules["ssl"] = tls
 
 
-_parts_of("pyroute2")
+put_off("pyroute2")
 _without_tls()

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import socket
 import struct
 
 from netrt.kernel.checksum import checksum
-from netrt.kernel.netlink import SIOCGIFHWADDR
+from netrt.kernel.netlink import SIOCGIFHWADDR, device
 
 _ETH_ARP, _ETH_IP6 = 0x0806, 0x86DD
 _BROADCAST = b"\xff" * 6
@@ -20,8 +19,7 @@ _ADVERTISEMENT, _OVERRIDE, _TARGET_MAC = 136, 0x20000000, 2
 def announce(link: str, address: str) -> None:
     """Send it by a link of the calling thread's namespace. Raises OSError."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC) as wire:
-        asked = struct.pack("16s24x", link.encode())
-        mac = fcntl.ioctl(wire, SIOCGIFHWADDR, asked)[18:24]
+        mac = device(wire, SIOCGIFHWADDR, link)[2:8]
         wire.bind((link, 0))
         wire.send(advertisement(mac, address) if ":" in address else gratuitous(mac, address))
 

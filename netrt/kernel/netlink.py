@@ -69,13 +69,8 @@ class Netlink:
             os.close(descriptor)
 
     def device(self, what: int, name: str) -> bytes:
-        """What an ioctl of netdevice(7) says of a link of the socket's namespace: what follows the name in `struct ifreq`. A few
-        bytes, where a message tells everything. Raises OSError; ENODEV where there is none."""
-        raw = name.encode(errors="replace")
-        if not 0 < len(raw) < 16 or set(raw) & set(b"\0:"):  # the kernel would cut it there, and find another
-            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), name)
-        answer: bytes = fcntl.ioctl(self._socket, what, _IFREQ.pack(raw, b""))
-        return answer[16:]
+        """As the function of that name."""
+        return device(self._socket, what, name)
 
     def ask(self, requests: Sequence[Request]) -> list[Answer]:
         """Send these and return their answers, in order. Each is done or refused on its own. Raises OSError."""
@@ -137,3 +132,13 @@ class Netlink:
         if refused.errno:
             raise OSError(refused.errno, refused.text or "netlink dump refused")
         return found
+
+
+def device(asking: socket.socket, what: int, name: str) -> bytes:
+    """What an ioctl of netdevice(7) says of a link of a socket's namespace: what follows the name in `struct ifreq`. A few bytes,
+    where a message tells everything. Raises OSError; ENODEV where there is none."""
+    raw = name.encode(errors="replace")
+    if not 0 < len(raw) < 16 or set(raw) & set(b"\0:"):  # the kernel would cut it there, and find another
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), name)
+    answer: bytes = fcntl.ioctl(asking, what, _IFREQ.pack(raw, b""))
+    return answer[16:]

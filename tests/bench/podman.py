@@ -10,21 +10,7 @@ from tests.bench.cni import REFERENCE
 from tests.bench.docker import archive
 from tests.bench.names import installed
 from tests.cni import bridge, network
-
-SETTINGS = """\
-[containers]
-cgroups = "disabled"
-default_ulimits = ["nofile=512:512", "nproc=512:512"]
-[network]
-network_backend = "cni"
-cni_plugin_dirs = ["{plugins}"]
-network_config_dir = "{home}/networks"
-default_network = "peers"
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "none"
-runtime = "crun"
-"""
+from tests.podman import command, settings
 
 
 def install() -> None:
@@ -46,10 +32,9 @@ class Podman:
         more = ({"type": "portmap", "capabilities": {"portMappings": True}}, {"type": "firewall"}, {"type": "tuning"})
         listed = network(first, *more, version="0.4.0") | {"name": "peers"}
         (self._home / "networks/peers.conflist").write_text(json.dumps(listed))
-        (self._home / "containers.conf").write_text(SETTINGS.format(home=self._home, plugins=REFERENCE))
-        kept = [word for kind in ("root", "runroot", "tmpdir") for word in (f"--{kind}", f"{self._home}/{kind}")]
+        (self._home / "containers.conf").write_text(settings(self._home, "peers", REFERENCE))
         own = ["env", f"CONTAINERS_CONF={self._home}/containers.conf", "XDG_RUNTIME_DIR=/run"]
-        self.argv = [*own, "podman", *kept, "--storage-driver", "vfs"]
+        self.argv = [*own, *command(self._home)]
 
     def image(self, source: str) -> str:
         """An image that holds nothing but PROGRAM, which is this text in C."""

@@ -16,6 +16,7 @@ from tests.cni import PLUGINS, PORTMAP, Config, bridge, network
 from tests.command import Netrt
 from tests.e2e.conftest import HOST4, OUTSIDE4
 from tests.host import Host
+from tests.podman import command, settings
 from tests.runtimes.conftest import REFERENCE, needed
 from tests.snapshot import differences, snapshot
 from tests.traffic import BRIEF, Place, seen
@@ -26,21 +27,6 @@ HOME = Path("/run/podman")
 
 VERSION = "1.0.0"
 """The latest that podman 4 knows."""
-
-SETTINGS = f"""\
-[containers]
-cgroups = "disabled"
-default_ulimits = ["nofile=512:512", "nproc=512:512"]
-[network]
-network_backend = "cni"
-cni_plugin_dirs = ["{PLUGINS}", "{REFERENCE}"]
-network_config_dir = "{HOME}/networks"
-default_network = "mynet"
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "none"
-runtime = "crun"
-"""
 
 
 class Podman:
@@ -54,8 +40,7 @@ class Podman:
         self("import", str(HOME / "image.tar"), "box")
 
     def __call__(self, *words: str) -> str:
-        kept = ("--root", f"{HOME}/root", "--runroot", f"{HOME}/runroot", "--tmpdir", f"{HOME}/tmp")
-        return self.host.run("podman", *kept, "--storage-driver", "vfs", *words).stdout
+        return self.host.run(*command(HOME), *words).stdout
 
     def network(self, config: Config) -> None:
         """A network that people put into podman's directory."""
@@ -84,7 +69,7 @@ def podman(runtime_host: Host, rootfs: Path, monkeypatch: pytest.MonkeyPatch) ->
     if int(version.partition(".")[0]) > 4:
         pytest.skip(f"podman {version} has no CNI backend any more")
     HOME.mkdir()
-    (HOME / "containers.conf").write_text(SETTINGS)
+    (HOME / "containers.conf").write_text(settings(HOME, "mynet", PLUGINS, REFERENCE))
     monkeypatch.setenv("CONTAINERS_CONF", str(HOME / "containers.conf"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run")
     made = Podman(runtime_host, rootfs)

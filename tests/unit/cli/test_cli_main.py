@@ -55,7 +55,7 @@ def test_help_imports_the_table_of_verbs_and_no_verb() -> None:
     modules = modules_of("--help")
     ours = {name for name in modules if name.startswith("netrt")}
     room = {"netrt.cli", "netrt.cli.lazy", "netrt.cli.lean", "netrt.cli.main", "netrt.cli.report", "netrt.cli.session"}
-    assert ours == {"netrt", "netrt.errors", "netrt.paths"} | room
+    assert ours == {"netrt", "netrt.errors", "netrt.later", "netrt.paths"} | room
     assert not heavy(modules)
     assert "http.client" not in modules
     assert not TOOLS & modules

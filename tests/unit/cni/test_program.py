@@ -26,12 +26,13 @@ def door(tmp_path: Path) -> Iterator[socket.socket]:
         yield listener
 
 
-def begun(tmp_path: Path, verb: str = "ADD") -> subprocess.Popen[bytes]:
-    variables = {"CNI_COMMAND": verb, "NETRT_ROOT": str(tmp_path), "PATH": "/usr/bin:/bin"}
+def begun(tmp_path: Path) -> subprocess.Popen[bytes]:
+    variables = {"CNI_COMMAND": "ADD", "NETRT_ROOT": str(tmp_path), "PATH": "/usr/bin:/bin"}
     pipe = subprocess.PIPE
     program = subprocess.Popen([f"{PLUGINS}/netrt-bridge"], stdin=pipe, stdout=pipe, stderr=pipe, env=variables)
     assert program.stdin
     program.stdin.write(b"{}")
+    program.stdin.close()
     return program
 
 
@@ -40,26 +41,19 @@ def begun(tmp_path: Path, verb: str = "ADD") -> subprocess.Popen[bytes]:
 )
 def test_it_ends_once_all_is_said(door: socket.socket, tmp_path: Path, pieces: tuple[bytes, ...]) -> None:
     """Though the daemon has not hung up."""
-    program = begun(tmp_path)
-    output, errors = b"", b""
-    with program:
-        assert program.stdin
-        program.stdin.close()
+    with begun(tmp_path) as program:
         with closing(door.accept()[0]) as peer:
             for piece in pieces:
                 peer.sendall(piece)
             assert program.wait(10) == 0
-            assert program.stdout
-            assert program.stderr
-            output, errors = program.stdout.read(), program.stderr.read()
-    assert (output, errors) == (SAID, b"heard")
+        assert program.stdout
+        assert program.stderr
+        assert (program.stdout.read(), program.stderr.read()) == (SAID, b"heard")
 
 
 @pytest.mark.parametrize("answer", [b"", b"0", b"0 0 22\n", b"0 0 22\n" + SAID[:-1], b"0 3 0\nhe", b"0 0\n" + SAID])
 def test_half_an_answer_is_none(door: socket.socket, tmp_path: Path, answer: bytes) -> None:
     with begun(tmp_path) as program:
-        assert program.stdin
-        program.stdin.close()
         with closing(door.accept()[0]) as peer:
             peer.recv(65536)
             peer.sendall(answer)
