@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from msgspec import structs
@@ -72,6 +74,9 @@ class FakeKernel:
                 raise KernelRefused(f"cannot {op.describe()}: refused by the test", errno=errno.EPERM)
             self.host = step(self.host, op)
             self.done.append(op)
+
+    def reserve(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     def alive(self, paths: Sequence[str]) -> Mapping[str, int]:
         pins = {pin.path: 4026531840 + number for number, pin in enumerate(self.host.all(Pin), 1)}

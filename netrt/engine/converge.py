@@ -148,18 +148,25 @@ def converge(kernel: Kernel, change: Change) -> tuple[Op, ...]:
     try:
         return _apply(kernel, planned(kernel, change, trusting=True))
     except KernelRefused as refusal:
-        if all(isinstance(op, _FORGETTING) for op in planned(kernel, change.undone)):  # nothing of it is there
-            planned(kernel, change)  # raises Conflict where something is in the way
+        with kernel.reserve():
+            if all(isinstance(op, _FORGETTING) for op in planned(kernel, change.undone)):  # nothing of it is there
+                planned(kernel, change)  # raises Conflict where something is in the way
+            broken = _broken_elsewhere(kernel, change)
         refusal.hint = refusal.hint or "nothing was changed"
-        broken = _broken_elsewhere(kernel, change)
-        converge_whole(kernel, change.before, kernel.facts(fresh=True), places_of(change.after))
+        undo(kernel, change.before, change.after)
         if not broken and refusal.errno != errno.EEXIST:  # EEXIST: what was in the way and ours is gone by now
             raise
     try:
         return _apply(kernel, planned(kernel, change))
     except KernelRefused:
-        converge_whole(kernel, change.before, kernel.facts(fresh=True), places_of(change.after))
+        undo(kernel, change.before, change.after)
         raise
+
+
+def undo(kernel: Kernel, before: State, after: State) -> None:
+    """Bring the kernel back to a State from one that it was on the way to. Raises as `converge_whole`."""
+    with kernel.reserve():
+        converge_whole(kernel, before, kernel.facts(fresh=True), places_of(after))
 
 
 def places_of(state: State) -> frozenset[str]:

@@ -23,7 +23,7 @@ from netrt.dataplane.ops import DelLink, UnpinNamespace
 from netrt.decide.decide import decide
 from netrt.decide.lookup import find_container
 from netrt.engine.alarms import Alarms
-from netrt.engine.converge import Change, converge, converge_whole, places_of, planned
+from netrt.engine.converge import Change, converge, converge_whole, planned, undo
 from netrt.engine.death import check_there, dead, lost
 from netrt.engine.garbage import Garbage, garbage, stale
 from netrt.engine.heal import Healed, Piece, concerned, converge_or_heal, following, heal
@@ -359,7 +359,7 @@ class Engine:
                 self._store.save(before, after)
         except Unavailable:
             if acts:
-                converge_whole(self._kernel, before, self._kernel.facts(fresh=True), places_of(after))
+                undo(self._kernel, before, after)
             raise
 
     def _mend(self) -> tuple[Healed, bool]:

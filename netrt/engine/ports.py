@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from netrt.dataplane.facts import HostFacts
@@ -31,6 +32,9 @@ class Kernel(Protocol):
     def apply(self, ops: Sequence[Op]) -> None:
         """Do these in order. Raises KernelRefused with the failing operation in its message; what came before it stays done,
         and what came after it may be done or not: look."""
+
+    def reserve(self) -> AbstractContextManager[None]:
+        """Have what is kept for the way back to look and to apply with, where nothing else is left."""
 
     def alive(self, paths: Sequence[str]) -> Mapping[str, int]:
         """Which of these paths lead to a network namespace now, and its inode number."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import select
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
@@ -38,6 +39,7 @@ from netrt.kernel.parents import parents as read_parents
 from netrt.kernel.pins import Pins, husks
 from netrt.kernel.procfs import Procfs
 from netrt.kernel.refused import harmless, named, refused
+from netrt.kernel.reserve import Reserve
 from netrt.kernel.spares import SPARE, Spares
 from netrt.kernel.sysctl import FORWARDING, Forwarding, Tree
 from netrt.paths import Paths
@@ -73,6 +75,7 @@ class LinuxKernel:
         self._forwarding = Forwarding(paths.forwarding)
         self._entered = Entered(paths.entered)
         self._pins = Pins()
+        self._reserve = Reserve()
         self._together = select.epoll()
         self._listened = False
         self._facts: HostFacts | None = None
@@ -91,6 +94,7 @@ class LinuxKernel:
         self._procfs.close()
         self._spares.close()
         self._pins.close()
+        self._reserve.close()
         self._entered.close()
         self._deletions.close()
 
@@ -191,6 +195,7 @@ class LinuxKernel:
         """Use the time between two commands to get ready for the next; `busy`: only where the next would miss it."""
         self._entered.forget()
         self._pins.leave()
+        self._reserve.refill()
         self._spares.refill(1 if busy else SPARE)
         if not busy and not self._listened:
             self._nft.disturbed()  # else what is announced of our own changes waits for ever
@@ -220,6 +225,10 @@ class LinuxKernel:
             return examine(self._netlink, mtu=self.facts(fresh=True).mtu, locked=self._nft.locked)
         except OSError as error:
             raise _unreadable(error) from error
+
+    def reserve(self) -> AbstractContextManager[None]:
+        """Have what is kept for the way back to look and to apply with, where nothing else is left."""
+        return self._reserve.lent()
 
     def apply(self, todo: Sequence[ops.Op]) -> None:
         """Do these in order. Raises KernelRefused, naming the first that was refused."""

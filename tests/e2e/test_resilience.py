@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,34 +128,60 @@ def test_a_database_damaged_under_the_daemon_is_written_anew(client: Client, net
     assert {"web", "more"} <= set(netrt("ps", "-a").split())
 
 
-def test_no_more_open_files(client: Client, host: Host) -> None:
-    assert client.containers()  # it is connected from now on; who is not waits until there is a file for it
+@contextlib.contextmanager
+def open_files(more: int) -> Iterator[None]:
+    """The daemon can open this many more files than it has open."""
     pid = pid_of()
-    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     used = len(os.listdir(f"/proc/{pid}/fd"))
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, hard))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + more, limits[1]))
     try:
-        refused(client, host, "Too many open files")
+        yield
     finally:
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+
+
+def test_no_more_open_files(client: Client, host: Host, netrt: Netrt) -> None:
+    """However far a command comes before there is no file for its next step: it is done, names and all, or nothing of it is."""
+    clean = snapshot(host)  # by a client that is connected from now on; who is not waits until there is a file for it
+    attached = reached(host, lambda: client.create_container("more", networks=["lan"], ports=["9090:90"]))
+    assert differences(clean, attached)
+    assert "more" in netrt("exec", "web", "getent", "hosts", "more")
+    assert "web" in netrt("exec", "more", "getent", "hosts", "web")
+    detached = reached(host, lambda: client.remove_container("more"))
+    assert not differences(clean, detached)
     client.create_container("more", networks=["lan"], ports=["9090:90"])
+
+
+def reached(host: Host, command: Callable[[], object]) -> dict[str, Any]:
+    """The host after a command that was tried with no file more, one more, and so on until they were enough."""
+    before = snapshot(host)
+    for more in range(40):
+        with open_files(more):
+            said = refusal(command)
+            after = snapshot(host)
+        if not said:
+            return after
+        assert "Too many open files" in said
+        assert "\n" not in said
+        assert not differences(before, after), more
+    raise AssertionError("there are never enough open files")
+
+
+def refusal(command: Callable[[], object]) -> str:
+    try:
+        command()
+    except NetrtError as error:
+        return str(error)
+    return ""
 
 
 def test_more_clients_than_open_files(client: Client, host: Host) -> None:
     """Who cannot be served waits; who is served is served, and the daemon does not spin."""
-    pid = pid_of()
-    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")) + 4, hard))
-    waiting = []
-    try:
+    with open_files(4), contextlib.ExitStack() as waiting:
         for _ in range(20):
-            asking = socket.socket(socket.AF_UNIX)
+            asking = waiting.enter_context(socket.socket(socket.AF_UNIX))
             asking.connect(SOCKET)
-            waiting.append(asking)
-    finally:
-        for asking in waiting:
-            asking.close()
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
     with Client() as another:
         assert another.containers()
 
