@@ -25,6 +25,7 @@ SCRIPT = "ip -4 addr show lan0 && ping -c 1 -W 5 peer && echo hello >/tmp/index.
 
 
 SAID = Path("/run/oci/hooks.log")
+LOG = Path("/run/netrt/netrtd.log")
 
 
 class Runtime:
@@ -90,7 +91,7 @@ def test_a_bundle_on_networks_of_netrt(runtime_host: Host, netrt: Netrt, rootfs:
     running = runtime.run("box")
     assert running.stdout is not None
     said = [running.stdout.readline() for _ in range(4)]
-    assert "10.40.0.9/24" in "".join(said), said
+    assert "10.40.0.9/24" in "".join(said), (said, _told(running))
     wait_until(lambda: _page(outside) == "hello\n", what="the page of the container's server")
     shown = netrt.inspect("box")
     assert [*shown["NetworkSettings"]["Networks"]] == ["front", "back"]
@@ -113,10 +114,16 @@ def test_a_bundle_on_networks_of_netrt(runtime_host: Host, netrt: Netrt, rootfs:
     done = runtime("run", "--bundle", str(runtime.bundle), "box", check=False)
     assert done.returncode != 0
     assert "netrt-hook: container box: no network named nowhere" in done.stderr + SAID.read_text()
-    assert "nowhere" in Path("/run/netrt/netrtd.log").read_text()
+    assert "nowhere" in LOG.read_text()
     runtime("delete", "--force", "box", check=False)
     assert not differences(before, snapshot(runtime_host))
     assert runtime("list").stdout.count("\n") <= 1
+
+
+def _told(running: subprocess.Popen[str]) -> str:
+    """What a runtime, our hook and the daemon said."""
+    running.kill()
+    return running.communicate()[1] + SAID.read_text() + LOG.read_text()
 
 
 def _page(outside: Place) -> str:
