@@ -50,6 +50,10 @@ class Client:
         what the daemon did, in the order in which it began: name, depth, and begin and length in microseconds."""
         self._transport.traced = tell
 
+    def meanwhile(self, work: Callable[[], object]) -> None:
+        """Do this once, while the daemon works on the next request."""
+        self._transport.meanwhile = work
+
     def __enter__(self) -> Client:
         return self
 

@@ -9,12 +9,15 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import netrt.errors
-from netrt.api.wire import Answer, Broken, Connection
+from netrt.api.wire import Connection
 from netrt.errors import NetrtError, Unavailable
 from netrt.paths import ROOT_VARIABLE, Paths
+
+if TYPE_CHECKING:
+    from netrt.api.reply import Answer
 
 NOTHING: Mapping[str, str] = {}
 
@@ -32,6 +35,8 @@ class Transport:
         self._kept: Connection | None = None
         self.traced: Callable[[str, float, list[Any]], None] | None = None
         """Told of each request where its time went: which one it was, milliseconds from here, and the daemon's spans."""
+        self.meanwhile: Callable[[], object] | None = None
+        """Done once, while the daemon works on the next request."""
 
     def request(self, method: str, path: str, query: Mapping[str, str] = NOTHING, body: Any = None) -> Any:
         """Ask, and return the decoded JSON of the answer, None where it has no body. A question (GET) that a daemon took with it
@@ -44,12 +49,13 @@ class Transport:
             self.close()
             connection = self._kept = self._connected()
         began = time.perf_counter()
+        meanwhile, self.meanwhile = self.meanwhile, None
         try:
-            answer = connection.ask(method, _target(path, query), body, {_TRACE: "1"} if self.traced else {})
+            answer = connection.ask(method, _target(path, query), body, {_TRACE: "1"} if self.traced else {}, meanwhile)
             content = connection.read(answer)
         except NetrtError:
             raise
-        except Broken as error:
+        except OSError as error:
             self.close()
             if again:
                 return self._answered(method, path, query, body, again=False)
@@ -72,7 +78,7 @@ class Transport:
             if answer.status >= 300:
                 _decoded(answer, connection.read(answer))
             yield from connection.stream(answer)
-        except Broken as error:
+        except OSError as error:
             raise Unavailable(f"netrtd at {self.path} ended", retry=True) from error
         finally:
             connection.close()

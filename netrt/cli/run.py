@@ -7,6 +7,7 @@ ends with its exit status; `-d` and `start` leave that to the daemon. Exit statu
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import Any
 
 import click
@@ -37,12 +38,14 @@ def run(
 ) -> int:
     """Create a container and run a command of this host in it."""
     from netrt.cli.wishes import container_wishes
-    from netrt.launch.program import OWN_FAILURE, NotStarted
 
+    here = not detach and not dry_run
     try:
         wishes = container_wishes(**asked, command=command)
-        if not detach and not dry_run and os.geteuid() != 0:
+        if here and os.geteuid() != 0:
             raise Invalid("running in the foreground needs root", hint="members of group netrt can use -d")
+        if here:
+            session.client.meanwhile(lambda: import_module("netrt.cli.foreground"))
         made = session.client.create_container(**wishes, dry_run=dry_run)
         if dry_run:
             import shlex
@@ -50,37 +53,18 @@ def run(
             say(made, dry_run=True)
             say(f"start {shlex.join(command)}")
             return 0
-        if not detach:
-            return _foreground(session, made)
+        if here:
+            from netrt.cli.foreground import foreground
+
+            return foreground(session, made)
         session.client.start(made)
         say(made)
         return 0
     except NetrtError as error:
+        from netrt.launch.program import OWN_FAILURE, NotStarted
+
         report(str(error))
         return error.status if isinstance(error, NotStarted) else OWN_FAILURE
-
-
-def _foreground(session: Session, container: str) -> int:
-    """Start the command here and stay until it ends. Returns its exit status. Raises NetrtError where it could not start."""
-    from netrt.launch.foreground import hold_signals, wait
-    from netrt.launch.launch import Launch
-    from netrt.launch.program import OWN_FAILURE, NotStarted
-    from netrt.launch.report import Refused, let_go, tell_end
-    from netrt.launch.start import start_first
-
-    launch = Launch(session.client.request("GET", f"/netrt/containers/{container}/launch"))
-    try:
-        child = start_first(launch, terminal=os.environ.get("TERM") or "xterm")
-        hold_signals()
-        let_go(child, launch)
-    except Refused:
-        raise
-    except NetrtError as error:
-        tell_end(launch, error.status if isinstance(error, NotStarted) else OWN_FAILURE, str(error))
-        raise
-    status = wait(child.pid)
-    tell_end(launch, status)
-    return status
 
 
 @click.command()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from netrt.api.wire import Broken, Connection
+from netrt.api.wire import Connection
 from netrt.errors import Invalid, Unavailable
 
 
@@ -48,6 +48,13 @@ def test_a_request_is_one_message(peer: Peer) -> None:
     )
 
 
+def test_there_is_time_while_the_answer_is_awaited(peer: Peer) -> None:
+    peer.says(b"HTTP/1.1 204 No Content\r\n\r\n")
+    heard: list[bytes] = []
+    assert peer.connection.ask("GET", "/", meanwhile=lambda: heard.append(peer.socket.recv(4096))).status == 204
+    assert heard == [b"GET / HTTP/1.1\r\nHost: netrt\r\n\r\n"]
+
+
 def test_a_body_in_chunks_comes_as_it_is_sent(peer: Peer) -> None:
     peer.socket.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
     stream = peer.connection.stream(peer.connection.ask("GET", "/events"))
@@ -63,7 +70,7 @@ def test_a_body_in_chunks_comes_as_it_is_sent(peer: Peer) -> None:
 )
 def test_what_is_not_a_whole_answer_breaks_the_connection(peer: Peer, said: bytes) -> None:
     peer.says(said)
-    with pytest.raises(Broken):
+    with pytest.raises(ConnectionError):
         peer.connection.read(peer.connection.ask("GET", "/"))
 
 
@@ -78,7 +85,7 @@ def test_whoever_has_gone_is_noticed(peer: Peer) -> None:
     peer.socket.close()
     assert peer.connection.stale()
     peer.connection.close()
-    with pytest.raises(Broken):
+    with pytest.raises(ConnectionError):
         peer.connection.ask("GET", "/")
     peer.listener.close()
     with pytest.raises(Unavailable, match="nobody listens at"):

@@ -73,8 +73,8 @@ def test_network_ls_imports_its_verb_and_the_client(daemon: StandIn) -> None:
 
 
 def test_run_imports_what_its_options_need(daemon: StandIn) -> None:
-    plain = modules_of("--socket", daemon.socket, "run", "--network", "app", "--", "true")
-    assert not heavy(plain) - {"netrt.launch", "netrt.launch.program"}
+    plain = modules_of("--socket", daemon.socket, "run", "-d", "--network", "app", "--", "true")
+    assert not heavy(plain) - {"netrt.launch", "netrt.launch.program"}  # to say with which status it failed
     assert not TOOLS & plain
     more = modules_of("--socket", daemon.socket, "run", "-p", "8080:80", "--health-port", "80", "--", "true")
     assert {"netrt.model.port", "netrt.model.health"} <= more
