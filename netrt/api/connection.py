@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -100,12 +99,12 @@ class Transport:
         return connection
 
 
-_PLAIN = re.compile(r"[A-Za-z0-9_.-]*\Z")
+_PLAIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 
 
 def segment(text: str) -> str:
     """A part of a path. What quotes it is loaded where it is needed: names and ids stand as they are."""
-    if _PLAIN.match(text):
+    if not text.strip(_PLAIN):
         return text
     from urllib.parse import quote
 

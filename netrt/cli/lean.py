@@ -1,11 +1,13 @@
-"""What the command line does without: click loads `inspect`, and the compiler's tools with it, to tidy up lines of help, and
-`uuid`, which asks what machine this is, for a kind of option that we have none of. That is a third of its start.
+"""What the command line does without: click loads the compiler's tools (by `inspect`) to tidy up lines of help, translations that
+we have none of, what asks what machine this is (by `uuid`), and more, for one name each. That is half of its start.
 
-Rule: such a module is there, with what click uses at its start; whoever asks for more has all of it loaded then."""
+Rule 1: such a module is there, with what click uses of it at its start; whoever asks for more has all of it loaded then.
+Rule 2: what only stands in for a name is gone when click is there."""
 
 from __future__ import annotations
 
 import sys
+from _thread import _local
 
 from netrt.later import Later, put_off
 
@@ -21,9 +23,21 @@ def _tidied(text: str) -> str:
     return tidied
 
 
-put_off("inspect", cleandoc=_tidied)
-put_off("uuid", UUID=object)
-import click  # noqa: E402, F401  it only names the type
+def _counted(one: str, more: str, number: int) -> str:
+    """`gettext.ngettext` where nothing is translated."""
+    return one if number == 1 else more
 
-if isinstance(sys.modules["uuid"], Later):
-    del vars(sys.modules["uuid"])["UUID"]
+
+put_off("inspect", cleandoc=_tidied)
+put_off("gettext", gettext=str, ngettext=_counted)
+put_off("threading", local=_local)  # this is where `threading` has it from
+
+_STAND_INS = {"uuid": ("UUID", object), "datetime": ("datetime", object), "weakref": ("WeakKeyDictionary", dict)}
+for _module, (_name, _stand_in) in _STAND_INS.items():
+    put_off(_module, **{_name: _stand_in})
+
+import click  # noqa: E402, F401  it only names the types, and keeps a stream or two
+
+for _module, (_name, _) in _STAND_INS.items():
+    if isinstance(sys.modules[_module], Later):
+        del vars(sys.modules[_module])[_name]

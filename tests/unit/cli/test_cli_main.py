@@ -32,7 +32,8 @@ HEAVY = (
 """What nobody shall pay for who only looks."""
 
 TOOLS = {"ast", "dis", "platform", "tokenize", "dataclasses", "urllib.parse", "ipaddress"}
-"""What `inspect` and `uuid` load, and what words need that are no names."""
+TOOLS |= {"locale", "_datetime", "_weakrefset", "socket", "selectors"}
+"""What the modules load that are put off, what words need that are no names, and what `_socket` does without."""
 
 REPORT = """
 import sys
