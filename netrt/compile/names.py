@@ -201,7 +201,8 @@ def _touched(before: State, after: State) -> dict[str, set[str]]:
     """The owners of the sandboxes whose names or views may differ, each with those who came to share theirs."""
     owners: dict[str, set[str]] = {}
     gone, put = difference(before.containers, after.containers)
-    for container in (*(before.containers[key] for key in gone), *(item for _, item in put)):
+    told = (item for key, item in put if not _called_as(before.containers.get(key), item))
+    for container in (*(before.containers[key] for key in gone), *told):
         joined = owners.setdefault(container.shares or container.id, set())
         if container.shares and container.id in after.containers:
             joined.add(container.id)
@@ -212,6 +213,13 @@ def _touched(before: State, after: State) -> dict[str, set[str]]:
         for key in after.of_network.get(network_id, ()) if network_id in before.networks else ():
             owners.setdefault(key[0], set())
     return owners
+
+
+def _called_as(before: Container | None, after: Container) -> bool:
+    """Whether a container has the names that it had, as far as it alone tells."""
+    if before is None or not after.only_ran_on(before):
+        return False
+    return before.ended == after.ended and answers_for_aliases(before) == answers_for_aliases(after)
 
 
 def _view_of(names: Names, state: State, owner: str) -> View | None:

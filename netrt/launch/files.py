@@ -146,7 +146,8 @@ def affected(before: State, after: State) -> frozenset[str]:
     """Ids of the containers of `after` whose files may have to say something else than in `before`."""
     _, put = difference(before.containers, after.containers)
     gone, attached = difference(before.attachments, after.attachments)
-    ids = {key for key, _ in put} | {key[0] for key in gone} | {key[0] for key, _ in attached}
+    changed = (key for key, item in put if key not in before.containers or not item.only_ran_on(before.containers[key]))
+    ids = {*changed} | {key[0] for key in gone} | {key[0] for key, _ in attached}
     ids |= {member for owner in ids for member in after.sharing.get(owner, ())}
     return frozenset(ids & after.containers.keys())
 

@@ -120,12 +120,19 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
         """The published ports that it holds now. As in Docker, a process that has ended holds none until it is started again."""
         return () if self.ended else self.ports
 
+    def only_ran_on(self, before: Container) -> bool:
+        """Whether this is what became of `before` by its process alone. By identity, for edits share what they leave as it is."""
+        return all(getattr(self, field) is getattr(before, field) for field in _LASTING)
+
     def __post_init__(self) -> None:
         check_name("container name", self.name)
         if self.hostname:
             check_hostname(self.hostname)
         for key, value in self.labels.items():
             check_label(key, value)
+
+
+_LASTING = tuple(field for field in Container.__struct_fields__ if field != "state")
 
 
 class Attachment(msgspec.Struct, frozen=True, kw_only=True):

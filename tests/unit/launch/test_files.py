@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from netrt.errors import Invalid
 from netrt.launch.extrahosts import parse_extra_host
 from netrt.launch.files import HostFiles, affected, container_files, furnish, refresh, write_files
-from netrt.model.container import Attachment, Container, ProcessSpec, Sandbox
+from netrt.model.container import Attachment, Container, ProcessSpec, ProcessState, Sandbox
 from netrt.model.network import Mode, Network, Subnet
 from netrt.model.state import State, state_of
 from netrt.paths import Paths
@@ -133,6 +133,9 @@ def test_only_who_is_concerned_is_written_anew() -> None:
     assert affected(State(), before) == {WEB.id, other.id, member.id}
     assert affected(before, before.without_attachment((WEB.id, "eth2"))) == {WEB.id, member.id}
     assert affected(before, before.without_container(other.id)) == set()
+    running = replace(other, state=ProcessState(pid=7, start_ticks=1))
+    assert affected(before, before.with_container(running)) == set()
+    assert affected(before, before.with_container(replace(running, hostname="here"))) == {other.id}
 
 
 def test_refresh_writes_and_removes(tmp_path: Path) -> None:
