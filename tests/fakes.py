@@ -19,6 +19,7 @@ from netrt.dataplane.objects import (
     STACKED,
     Address,
     Element,
+    Key,
     Link,
     Neighbor,
     Object,
@@ -89,10 +90,12 @@ class FakeKernel:
     def heard(self) -> Heard:
         return Heard()
 
-    def marked(self) -> frozenset[str]:
-        return frozenset(
-            link.name for link in self.host.all(Link) if link.netns == HOST and link.alias.startswith(MARK)
-        )
+    def marked(self, known: Collection[str]) -> frozenset[str]:
+        ours = (link.name for link in self.host.all(Link) if link.netns == HOST and link.alias.startswith(MARK))
+        return frozenset(ours) - frozenset(known)
+
+    def elements(self) -> frozenset[Key]:
+        return frozenset(element.key for element in self.host.all(Element))
 
     def dropping(self) -> tuple[tuple[str, str], ...]:
         return ()

@@ -12,15 +12,23 @@ from netrt.model.state import State
 
 
 class Counts:
-    """Changed by one thread each, read by any: `repairs` by kind, by the engine; `failed` attempts, by the event loop."""
+    """Changed by one thread each, read by any: `repairs` by kind, by the engine; `failed` attempts and `full` comparisons with
+    the `seconds` that the last one took, by the event loop."""
 
     def __init__(self) -> None:
         self.repairs = Counter(dict.fromkeys(KINDS.values(), 0))
         self.failed = 0
+        self.full = 0
+        self.seconds = 0.0
 
     def repaired(self, done: Iterable[Op]) -> None:
         """Count each kind of thing that was mended."""
         self.repairs.update(kinds(done))
+
+    def compared(self, seconds: float) -> None:
+        """Count a full comparison."""
+        self.full += 1
+        self.seconds = seconds
 
 
 def exposition(state: State, counts: Counts, compared: int, dropping: Iterable[tuple[str, str]], unfreed: int) -> bytes:
@@ -40,6 +48,10 @@ def exposition(state: State, counts: Counts, compared: int, dropping: Iterable[t
             yield CounterMetricFamily("netrt_repairs_failed", "Attempts to mend that failed", value=counts.failed)
             yield CounterMetricFamily(
                 "netrt_comparisons", "Comparisons because something may be broken", value=compared
+            )
+            yield CounterMetricFamily("netrt_full_comparisons", "Slow comparisons of everything", value=counts.full)
+            yield GaugeMetricFamily(
+                "netrt_full_comparison_seconds", "How long the last of them took, rests included", value=counts.seconds
             )
             foreign = GaugeMetricFamily(
                 "netrt_foreign_drop_policy",

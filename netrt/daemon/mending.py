@@ -3,7 +3,7 @@
 Rule 1: the sockets are only watched here; who reads them is the engine, between two commands. After the first word of something a
 moment is waited, so that what happens together is looked at together. Rule 2: where mending is followed by something to mend, the
 moment grows, so that whoever breaks things without end costs little. Rule 3: the slow comparison asks for one small piece after
-the other, so that no command waits for it."""
+the other, with rests, so that no command waits for it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from netrt.api.counts import Counts
+from netrt.engine.comparison import Comparison
 from netrt.engine.engine import Engine
-from netrt.engine.heal import pieces
 from netrt.errors import NetrtError, Unavailable
 
 log = logging.getLogger("netrt.mending")
@@ -25,8 +26,11 @@ MOMENT = 0.05
 """Seconds from the first word until it is looked what happened, and from that until it is listened again."""
 LONGEST = 0.2
 """Seconds to which the moment grows: twice that, and the mending, is to stay well below a second."""
-BETWEEN = 0.05
-"""Seconds between two pieces of the slow comparison."""
+REST = 3.2
+"""How many times as long as a piece of the slow comparison took nothing is compared: so it takes less than a quarter of a
+processor, and less still while commands make it wait."""
+LONGEST_REST = 0.5
+"""Seconds."""
 AGAIN = 5.0
 """Seconds from something that could not be mended to the next comparison; doubled each time."""
 
@@ -120,21 +124,30 @@ class Mending:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._soon.wait(), self._every * random.uniform(0.8, 1.2))
             self._soon.clear()
-            before = self._counts.failed
+            before, began = self._counts.failed, time.monotonic()
             await self._compare_all()
+            self._compared(time.monotonic() - began)
             if self._counts.failed == before:
                 self._again = AGAIN
 
+    def _compared(self, seconds: float) -> None:
+        self._counts.compared(seconds)
+        log.info("all was compared in %.1f s", seconds)
+
     async def _compare_all(self) -> None:
-        for piece in pieces(self._engine.state):
+        comparison = Comparison()
+        while not self._closed.is_set():
+            began = time.monotonic()
             try:
-                healed = await asyncio.wrap_future(self._engine.heal(piece))
+                healed = await asyncio.wrap_future(self._engine.compare(comparison))
+                if healed is None:
+                    return
                 self._failed(*healed.refused)
             except Unavailable:
                 return
             except NetrtError as error:
                 self._failed(error)
-            await self._pause(BETWEEN)
+            await self._pause(min(REST * (time.monotonic() - began), LONGEST_REST))
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -23,10 +23,11 @@ from netrt.dataplane.ops import DelLink, UnpinNamespace
 from netrt.decide.decide import decide
 from netrt.decide.lookup import find_container
 from netrt.engine.alarms import Alarms
+from netrt.engine.comparison import Comparison
 from netrt.engine.converge import Change, converge, converge_whole, planned, undo
 from netrt.engine.death import check_there, dead, lost
 from netrt.engine.garbage import Garbage, garbage, stale
-from netrt.engine.heal import Healed, Piece, concerned, converge_or_heal, following, heal
+from netrt.engine.heal import Healed, concerned, converge_or_heal, follow, heal
 from netrt.engine.jobs import Job, Jobs
 from netrt.engine.needed import needed
 from netrt.engine.ports import Kernel, Publisher, Store
@@ -124,9 +125,9 @@ class Engine:
         """Mend what was broken, as far as it was heard of; and whether more happened than could be heard."""
         return self._put("mend", self._mend)
 
-    def heal(self, piece: Piece) -> Future[Healed]:
-        """Mend what is wrong in a piece of the whole."""
-        return self._put("heal", lambda: self._heal(piece))
+    def compare(self, comparison: Comparison) -> Future[Healed | None]:
+        """Mend the next piece of the whole; None where all of it was compared."""
+        return self._put("compare", lambda: self._compared(comparison))
 
     def reclaim(self) -> Future[Outcome]:
         """Free what containers hold whose adopted namespace is proven gone; `removed` of the Outcome are their names."""
@@ -369,25 +370,21 @@ class Engine:
         if heard.lost:
             log.warning("more happened on this host than could be heard: all of it is looked at")
         if heard.way:
-            self._follow()
+            follow(self._kernel, self._state)
         piece = concerned(self._kernel, self._state, heard)
         if piece:
             self.compared += 1
             log.debug("heard %s: to be looked at is %s", heard, piece)
-        healed = self._heal(piece)
+        healed = self._told(heal(self._kernel, self._state, piece))
         if heard.changed or heard.outer:
             self._alarms.bridges(self._state)
         return healed, heard.lost
 
-    def _follow(self) -> None:
-        """The way to the outside takes packets of another size, or a parent does: nobody broke anything."""
-        healed = heal(self._kernel, self._state, following(self._state))
-        log.info("the way to the outside takes %d bytes: %d operations", self._kernel.facts().mtu, len(healed.done))
-        for refusal in healed.refused:
-            log.error("it cannot be followed: %s", refusal)
+    def _compared(self, comparison: Comparison) -> Healed | None:
+        healed = comparison.go_on(self._kernel, self._state)
+        return healed and self._told(healed)
 
-    def _heal(self, piece: Piece) -> Healed:
-        healed = heal(self._kernel, self._state, piece)
+    def _told(self, healed: Healed) -> Healed:
         if healed.done:
             log.warning("mended: %s", "; ".join(op.describe() for op in healed.done))
             self._publisher.repaired(healed.done)

@@ -95,8 +95,7 @@ class Healed:
 
 
 def pieces(state: State) -> Iterator[Piece]:
-    """Everything, to be looked at piece by piece."""
-    yield Piece(rules=True)
+    """Everything but what our tables hold and nothing wants, to be looked at piece by piece."""
     yield Piece(strays=True)
     for network in state.networks:
         yield Piece(about=Touched(networks=frozenset({network})))
@@ -111,6 +110,14 @@ def following(state: State) -> Piece:
     networks = state.networks.keys() - frozenset(given)
     on = frozenset(container for network in networks for container, _ in state.of_network.get(network, ()))
     return Piece(about=Touched(networks=frozenset(networks), containers=on))
+
+
+def follow(kernel: Kernel, state: State) -> None:
+    """The way to the outside takes packets of another size, or a parent does: nobody broke anything."""
+    healed = heal(kernel, state, following(state))
+    log.info("the way to the outside takes %d bytes: %d operations", kernel.facts().mtu, len(healed.done))
+    for refusal in healed.refused:
+        log.error("it cannot be followed: %s", refusal)
 
 
 def concerned(kernel: Kernel, state: State, heard: Heard) -> Piece:
@@ -136,21 +143,22 @@ def concerned(kernel: Kernel, state: State, heard: Heard) -> Piece:
     return Piece(about=replace(found, networks=found.networks | off), rules=heard.rules or closed)
 
 
-def heal(kernel: Kernel, state: State, piece: Piece) -> Healed:
-    """Mend what is wrong in a piece. What cannot be mended keeps nothing else from it."""
+def heal(kernel: Kernel, state: State, piece: Piece, met: set[Key] | None = None) -> Healed:
+    """Mend what is wrong in a piece. What cannot be mended keeps nothing else from it. To `met` are added the keys of what its
+    networks and containers want of our tables."""
     healed = Healed()
     if piece.rules:
         healed += _tried(lambda: _rules(kernel, state))
     if piece.strays:
         healed += _tried(lambda: _strays(kernel, state))
     if piece.about != _NOTHING:
-        healed += _part(kernel, state, piece.about)
+        healed += _part(kernel, state, piece.about, set() if met is None else met)
     return healed
 
 
 def heal_all(kernel: Kernel, state: State) -> Healed:
     """Mend all, one by one."""
-    healed = Healed()
+    healed = heal(kernel, state, Piece(rules=True))
     for piece in pieces(state):
         healed += heal(kernel, state, piece)
     return healed
@@ -161,19 +169,19 @@ def kinds(done: Iterable[Op]) -> frozenset[str]:
     return frozenset(KINDS[type(op)] for op in done if type(op) in KINDS)
 
 
-def _part(kernel: Kernel, state: State, about: Touched) -> Healed:
+def _part(kernel: Kernel, state: State, about: Touched, met: set[Key]) -> Healed:
     """These networks and containers; where that is refused, each alone: with the networks that it is on, and without links that
     bear our mark and stand in its way under another name."""
-    together = _tried(lambda: _objects(kernel, state, about))
+    together = _tried(lambda: _objects(kernel, state, about, met))
     if not together.refused:
         return together
     healed = _tried(lambda: _strays(kernel, state))
     for network in sorted(about.networks):
-        healed += _tried(lambda: _objects(kernel, state, Touched(networks=frozenset({network}))))  # noqa: B023
+        healed += _tried(lambda: _objects(kernel, state, Touched(networks=frozenset({network})), met))  # noqa: B023
     for container in sorted(about.containers & state.containers.keys()):
         networks = frozenset(a.network_id for a in state.attachments_of(container))
         alone = Touched(networks=networks, containers=frozenset({container}))
-        healed += _tried(lambda: _objects(kernel, state, alone))  # noqa: B023
+        healed += _tried(lambda: _objects(kernel, state, alone, met))  # noqa: B023
     return healed
 
 
@@ -184,12 +192,13 @@ def _tried(mend: Callable[[], tuple[Op, ...]]) -> Healed:
         return Healed(refused=(error,))
 
 
-def _objects(kernel: Kernel, state: State, about: Touched) -> tuple[Op, ...]:
+def _objects(kernel: Kernel, state: State, about: Touched, met: set[Key]) -> tuple[Op, ...]:
     """What belongs to these, the kernel's own routes included."""
     wanted = compile_host(state, kernel.facts(), about)
+    met.update(element.key for element in wanted.all(Element))
     seen = kernel.observe(Scope.around(wanted, closely=True))
     if seen.get(Skeleton, "skeleton") != wanted.get(Skeleton, "skeleton"):  # that needs all elements
-        return _rules(kernel, state) + _objects(kernel, state, about)
+        return _rules(kernel, state) + _objects(kernel, state, about, met)
     todo = plan(seen, wanted)
     if todo:
         kernel.apply(todo)
@@ -215,7 +224,7 @@ def _ruleset(host: HostState) -> HostState:
 
 def _strays(kernel: Kernel, state: State) -> tuple[Op, ...]:
     """Links of the host that bear our mark and belong to nothing."""
-    unknown = kernel.marked() - set(state.links) - _bridges(state).keys()
+    unknown = kernel.marked(state.links.keys() | _bridges(state).keys())
     if unknown:  # links through which goes what is limited, perhaps
         unknown -= {link.name for link in compile_host(state, kernel.facts()).all(Link) if link.netns == HOST}
     todo = tuple(ops.DelLink(HOST, name) for name in sorted(unknown))

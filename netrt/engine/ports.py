@@ -9,6 +9,7 @@ from typing import Protocol
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.heard import Heard
 from netrt.dataplane.hoststate import HostState
+from netrt.dataplane.objects import Key
 from netrt.dataplane.ops import Op
 from netrt.dataplane.scope import Scope
 from netrt.doctor.evidence import Evidence
@@ -45,8 +46,11 @@ class Kernel(Protocol):
     def heard(self) -> Heard:
         """What was announced since this was asked last, by whomever it was done."""
 
-    def marked(self) -> frozenset[str]:
-        """The names of the links of the host that bear our mark."""
+    def marked(self, known: Collection[str]) -> frozenset[str]:
+        """The names of the links of the host that bear our mark, but for those that are known."""
+
+    def elements(self) -> frozenset[Key]:
+        """The keys of all elements that our tables hold."""
 
     def dropping(self) -> tuple[tuple[str, str], ...]:
         """Tables and chains of others that drop what is forwarded and what no rule of theirs accepts."""

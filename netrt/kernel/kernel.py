@@ -17,7 +17,7 @@ from netrt.dataplane import ops
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.heard import Heard
 from netrt.dataplane.hoststate import HostState
-from netrt.dataplane.objects import HOST
+from netrt.dataplane.objects import HOST, Key
 from netrt.dataplane.scope import Scope
 from netrt.doctor.evidence import Evidence
 from netrt.errors import KernelRefused
@@ -162,10 +162,18 @@ class LinuxKernel:
         self._facts = replace(facts, mtu=self._mtu, parents=parents)
         return self._facts != facts
 
-    def marked(self) -> frozenset[str]:
-        """The names of the links of the host that bear our mark. Raises KernelRefused where they cannot be read."""
+    def marked(self, known: Collection[str]) -> frozenset[str]:
+        """The names of the links of the host that bear our mark, but for those that are known. Raises KernelRefused where they
+        cannot be read."""
         try:
-            return marked(self._netlink)
+            return marked(self._netlink, known)
+        except OSError as error:
+            raise _unreadable(error) from error
+
+    def elements(self) -> frozenset[Key]:
+        """The keys of all elements that our tables hold. Raises KernelRefused where they cannot be read."""
+        try:
+            return self._nft.keys()
         except OSError as error:
             raise _unreadable(error) from error
 

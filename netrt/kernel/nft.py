@@ -150,6 +150,10 @@ class Nft:
         held = self._look()
         return iter(held.values()) if keys is None else (held[key] for key in keys if key in held)
 
+    def keys(self) -> frozenset[Key]:
+        """The keys of all elements that our tables hold. Raises as `seen`."""
+        return frozenset(key for key in self._look() if key[0] == "element")
+
     # what is known
 
     def _current(self) -> bool:

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, field
 
@@ -255,9 +255,11 @@ def _name(index: int) -> str:
         return ""
 
 
-def marked(netlink: Netlink) -> frozenset[str]:
-    """The names of the links here that bear our mark. Raises OSError."""
-    return frozenset(link.name for link in _all_links(netlink) if _marked(link))
+def marked(netlink: Netlink, known: Collection[str]) -> frozenset[str]:
+    """The names of the links here that bear our mark, but for those that are known. Raises OSError."""
+    with open("/proc/thread-self/net/dev", encoding="utf-8", errors="surrogateescape") as file:
+        names = {line.partition(":")[0].strip() for line in file.readlines()[2:]}  # the first two are the table's head
+    return frozenset(link.name for link in _some_links(netlink, names.difference(known)) if _marked(link))
 
 
 def _marked(link: SeenLink) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -141,14 +140,23 @@ def get_routes(*, ours: bool = False, link: int = 0) -> Request:
 
 def made_of(held: SeenAddress) -> frozenset[tuple[str, int]]:
     """The routes (destination, table) that the kernel makes of an address on a link that is up: to itself, and to its subnet."""
-    interface = ipaddress.ip_interface(held.address)
-    alone = str(ipaddress.ip_network(interface.ip))
-    return frozenset({(alone, _LOCAL), (str(interface.network), _MAIN if str(interface.network) != alone else _LOCAL)})
+    raw, prefix = _packed(host_of(held.address)), prefix_of(held.address)
+    bits = 8 * len(raw)
+    outside = bits - prefix
+    subnet = address((int.from_bytes(raw) >> outside << outside).to_bytes(len(raw)))
+    alone = (f"{host_of(held.address)}/{bits}", _LOCAL)
+    return frozenset({alone, (f"{subnet}/{prefix}", _MAIN)} if outside else {alone})
 
 
-def of_kernel(ways: Iterable[SeenRoute]) -> frozenset[tuple[str, int]]:
-    """Destination and table of those among these that the kernel made."""
-    return frozenset((way.dst, way.table) for way in ways if way.protocol == _BY_KERNEL)
+def of_kernel(dumped: Iterable[Message]) -> frozenset[tuple[str, int]]:
+    """Destination and table of those routes that the kernel made."""
+    made = set()
+    for message in dumped:
+        _, prefix, _, _, table, protocol, *_ = _ROUTE_HEADER.unpack_from(message.body)
+        if protocol == _BY_KERNEL and table in (_LOCAL, _MAIN):
+            held = attributes(message.body, _ROUTE_HEADER.size)
+            made.add((f"{address(held.get(_RTA['RTA_DST'], bytes(4)))}/{prefix}", table))
+    return frozenset(made)
 
 
 def look_up(target: str) -> Request:

@@ -22,7 +22,7 @@ def routed(
     """The addresses, with the mark on those that lack routes of the kernel's own. A link that is down has none."""
     up = {link.index for link in found if link.up}
     there = {
-        index: routes.of_kernel(routes_of(netlink, routes.get_routes(link=index)))
+        index: routes.of_kernel(netlink.dump(routes.get_routes(link=index)))
         for index in {address.index for address in addresses} & up
     }
     return [replace(a, routed=routes.made_of(a) <= there.get(a.index, routes.made_of(a))) for a in addresses]

@@ -27,7 +27,7 @@ from tests.namespaces import own_namespaces
 from tests.waiting import wait_until
 
 NETWORKS = ("bench", "one", "two", "three", "four")
-REPEATS = 30
+REPEATS, FEW = 30, 5
 WARM_UP = 5
 TOGETHER, AT_A_TIME = 100, 16
 
@@ -93,6 +93,20 @@ class Bench:
         floor_detach = timed(lambda: self.floor.detach(number))
         detach = timed(lambda: self.client.remove_container(name))
         return attach, detach, floor_attach, floor_detach
+
+    def one_attach(self, *ports: str) -> float:
+        """Milliseconds of an attach of netrt; what was attached goes again."""
+        name = f"single{self.number}"
+        self.number += 1
+        took = timed(lambda: self.attach(name, *ports))
+        self.client.remove_container(name)
+        return took
+
+    def ranges(self, published: str, repeats: int) -> tuple[float, float]:
+        """Milliseconds of an attach with a range of ports, and of one with one port, in turn."""
+        turns = [(self.one_attach(published), self.one_attach("39999:9999")) for _ in range(repeats)]
+        many, one = map(statistics.median, zip(*turns, strict=True))
+        return many, one
 
     def at_once(self) -> Attaches:
         """Milliseconds of TOGETHER attaches, and then detaches, by several clients at a time, and of the floor's one after the
@@ -163,7 +177,7 @@ def bench() -> Iterator[Bench]:
 def rows(on: Bench) -> Iterator[Row]:
     settle()
     empty = on.attaches()
-    yield Row("attach at 0 / kernel floor", empty.attach / empty.floor_attach, 3.0, empty.attach, empty.floor_attach)
+    yield Row("attach at 0 / kernel floor", empty.attach / empty.floor_attach, 2.0, empty.attach, empty.floor_attach)
     yield Row("detach at 0 / kernel floor", empty.detach / empty.floor_detach, 1.0, empty.detach, empty.floor_detach)
     crowd = on.at_once()
     by = f"by {AT_A_TIME} clients / {TOGETHER} floors"
@@ -173,9 +187,13 @@ def rows(on: Bench) -> Iterator[Row]:
     few = on.attaches()
     on.published("many", "40000-49999:10000-19999")
     many = on.attaches()
-    yield Row("one more port at 10,000 / at 10", many.attach / few.attach, 1.5, many.attach, few.attach)
+    yield Row("one more port at 10,000 / at 10", many.attach / few.attach, 1.3, many.attach, few.attach)
     on.client.remove_container("many")
     on.client.remove_container("ten")
+    ranges, single = on.ranges("40000-49999:40000-49999", REPEATS)
+    yield Row("a range of 10,000 ports / one port", ranges / single, 1.5, ranges, single)
+    ranges, single = on.ranges("40000-49999:10000-19999", FEW)
+    yield Row("the same, with other numbers inside", ranges / single, 0, ranges, single)
     on.filled(500, *NETWORKS)
     settle()
     full = on.attaches()
@@ -196,6 +214,9 @@ def full_host() -> Iterator[Row]:
         settle()
         full = on.attaches()
         yield Row("attach at 1,000 / attach at 0", full.attach / empty.attach, 1.2, full.attach, empty.attach)
+        own, floors = full.attach / full.floor_attach, empty.attach / empty.floor_attach
+        yield Row("the same, each as a ratio to its own floor", own / floors, 0, own, floors)
+        yield from scale.compared(on.client, os.environ["NETRT_ROOT"], on.one_attach)
 
 
 def steps(on: Bench) -> list[str]:

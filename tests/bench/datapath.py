@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import statistics
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from netrt.kernel.facts import near_congctl
 from tests.bench.load import measured, serving
 from tests.bench.table import Row
 
-ROUNDS = 7
+ROUNDS = 15
 PORT = 5000
 PUBLISHED = 10_000
 FIRST = 20_000
@@ -31,13 +31,20 @@ class Way:
     port: int = PORT
 
 
-def medians(load: str, ways: Sequence[Way]) -> list[float]:
-    """The figure of each way, several times in turn."""
-    found: dict[str, list[float]] = {way.what: [] for way in ways}
-    for _ in range(ROUNDS):
-        for way in ways:
-            found[way.what].append(measured(load, way.namespace, way.address, way.port))
-    return [statistics.median(found[way.what]) for way in ways]
+def median(load: str, way: Way) -> float:
+    return statistics.median(measured(load, way.namespace, way.address, way.port) for _ in range(ROUNDS))
+
+
+def beside(load: str, way: Way, other: Way) -> tuple[float, float, float]:
+    """The ratio of the figures of two ways, and both figures: medians of several rounds, in each of which both are measured one
+    right after the other, now this one first and now that, for the machine's pace changes from second to second."""
+    rounds = []
+    for number in range(ROUNDS):
+        pair = (way, other) if number % 2 else (other, way)
+        found = {each.what: measured(load, each.namespace, each.address, each.port) for each in pair}
+        rounds.append((found[way.what], found[other.what]))
+    ratio = statistics.median(one / another for one, another in rounds)
+    return ratio, statistics.median(one for one, _ in rounds), statistics.median(another for _, another in rounds)
 
 
 def ip(*words: str) -> None:
@@ -82,11 +89,11 @@ def bridged(client: Client) -> Iterator[Row]:
     ours = between(client, "path")
     with ended(serving("/run/netns/netrt-path2", PORT)), bare_bridge() as bare:
         for load, what, unit, scale in (("stream", "stream", "MB", 1e6), ("turns", "round trips", "/s", 1)):
-            figure, against = medians(load, (ours, bare))
-            yield Row(f"{what}, one network / bare bridge", figure / against, 0.95, figure / scale, against / scale, unit,
+            ratio, figure, against = beside(load, ours, bare)
+            yield Row(f"{what}, one network / bare bridge", ratio, 0.95, figure / scale, against / scale, unit,
                       at_least=True)  # fmt: skip
         if near_congctl():
-            yield near(client, ours)
+            yield from near(client, ours, bare)
 
 
 def between(client: Client, network: str) -> Way:
@@ -96,14 +103,19 @@ def between(client: Client, network: str) -> Way:
     return Way(network, f"/run/netns/netrt-{network}1", address_of(client, f"{network}2", network))
 
 
-def near(client: Client, untuned: Way) -> Row:
-    """What the congestion control that neighbours get on such a host is worth."""
+def near(client: Client, untuned: Way, bare: Way) -> Iterator[Row]:
+    """What the congestion control that neighbours get on such a host is worth; and how much more there is to be had: a bare
+    bridge between hosts whose default was no BBR in the first place."""
     client.create_network("near")
     ours = between(client, "near")
     with ended(serving("/run/netns/netrt-near2", PORT)):
-        figure, against = medians("stream", (ours, untuned))
-    return Row("stream, host with BBR / without congctl", figure / against, 2.0, figure / 1e6, against / 1e6, "MB",
-               at_least=True)  # fmt: skip
+        ratio, figure, against = beside("stream", ours, untuned)
+        yield Row("stream, host with BBR / without congctl", ratio, 2.0, figure / 1e6, against / 1e6, "MB",
+                  at_least=True)  # fmt: skip
+        for number in (1, 2):
+            ip("netns", "exec", f"bare{number}", "sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno")
+        ratio, figure, against = beside("stream", ours, bare)
+    yield Row("the same / bare bridge with Reno", ratio, 0, figure / 1e6, against / 1e6, "MB")
 
 
 @contextlib.contextmanager
@@ -159,14 +171,14 @@ def published(client: Client) -> Iterator[Row]:
     client.create_container("served", networks=["path"], ports=[f"{last}:{PORT}"])
     ours = Way("ours", "/run/netns/out", "10.76.0.1", last)
     with ended(serving("/run/netns/netrt-served", PORT)):
-        before = medians("connections", (ours,))
+        before = median("connections", ours)
         client.create_container("others", networks=["path"], ports=[f"{FIRST}-{last - 1}:{FIRST + 1}-{last}"])
         with iptables_host() as theirs:
-            figure, old = medians("connections", (ours, theirs))
+            ratio, figure, old = beside("connections", ours, theirs)
         client.remove_container("others")
-        alone = statistics.mean(before + medians("connections", (ours,)))
+        alone = statistics.mean((before, median("connections", ours)))
     yield Row("connections, last of 10,000 ports / only port", figure / alone, 0.9, figure, alone, "/s", at_least=True)
-    yield Row("connections, last of 10,000 ports / iptables", figure / old, 4.0, figure, old, "/s", at_least=True)
+    yield Row("connections, last of 10,000 ports / iptables", ratio, 4.0, figure, old, "/s", at_least=True)
     client.remove_container("served")
 
 

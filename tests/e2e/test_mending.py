@@ -37,6 +37,8 @@ def test_what_nobody_tells_of_is_found_by_the_slow_comparison(host: Host, netrt:
     with Client() as client:
         assert repairs(client)["sysctl"] >= 1
         assert figure(client, "netrt_comparisons_total") == 0, "nothing of this was heard of"
+        assert figure(client, "netrt_full_comparisons_total") >= 1
+        assert 0 < figure(client, "netrt_full_comparison_seconds") < 20
 
 
 def test_mending_can_be_left_to_the_next_start(host: Host, netrt: Netrt) -> None:
