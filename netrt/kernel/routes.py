@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, AF_UNSPEC, inet_pton
@@ -148,15 +149,21 @@ def made_of(held: SeenAddress) -> frozenset[tuple[str, int]]:
     return frozenset({alone, (f"{subnet}/{prefix}", _MAIN)} if outside else {alone})
 
 
-def of_kernel(dumped: Iterable[Message]) -> frozenset[tuple[str, int]]:
-    """Destination and table of those routes that the kernel made."""
-    made = set()
+def of_kernel(dumped: Iterable[Message]) -> dict[int, set[tuple[str, int]]]:
+    """Destination and table of those routes that the kernel made, by the link that they lead over."""
+    made: defaultdict[int, set[tuple[str, int]]] = defaultdict(set)
     for message in dumped:
         _, prefix, _, _, table, protocol, *_ = _ROUTE_HEADER.unpack_from(message.body)
-        if protocol == _BY_KERNEL and table in (_LOCAL, _MAIN):
+        if protocol == _BY_KERNEL and prefix and table in (_LOCAL, _MAIN):
             held = attributes(message.body, _ROUTE_HEADER.size)
-            made.add((f"{address(held.get(_RTA['RTA_DST'], bytes(4)))}/{prefix}", table))
-    return frozenset(made)
+            made[number(held.get(_RTA["RTA_OIF"], b""))].add((f"{address(held[_RTA['RTA_DST']])}/{prefix}", table))
+    return made
+
+
+def is_ours(message: Message) -> bool:
+    """Whether a route is what `get_routes(ours=True)` asks for."""
+    _, _, _, _, _, protocol, _, kind, _ = _ROUTE_HEADER.unpack_from(message.body)
+    return bool(protocol == ROUTE_PROTOCOL and kind == _UNICAST)
 
 
 def look_up(target: str) -> Request:
