@@ -13,15 +13,14 @@ import os
 import re
 import struct
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 from socket import AF_INET, AF_INET6, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP
+from typing import NamedTuple
 
 from pyroute2.netlink.diag import SOCK_DIAG_BY_FAMILY, SS_CLOSE, SS_LISTEN, inet_diag_msg
 
 from netrt.dataplane.facts import Listener
 from netrt.kernel.netlink import Netlink
-from netrt.kernel.wire import Message, Request, attributes, numbers
+from netrt.kernel.wire import Message, Request, address, attributes, numbers
 
 _REQUEST = struct.Struct("=BBBxI48x")  # struct inet_diag_req_v2: family, protocol, extensions, states; no address
 _SOCKET = struct.Struct("!BxxxH2x16s")  # struct inet_diag_msg: family, source port, source address, …
@@ -31,8 +30,11 @@ _PROTOCOLS = (("tcp", IPPROTO_TCP, SS_LISTEN), ("udp", IPPROTO_UDP, SS_CLOSE), (
 _SOCKET_LINK = re.compile(r"socket:\[([0-9]+)\]\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class _Bound:
+_MAPPED = bytes(10) + b"\xff\xff"
+"""An IPv4 address in the shape of an IPv6 address begins so (RFC 4291, 2.5.5.2)."""
+
+
+class _Bound(NamedTuple):
     protocol: str
     ip: str
     port: int
@@ -71,12 +73,12 @@ def _read(protocol: str, message: Message) -> _Bound:
     family, port, raw = _SOCKET.unpack_from(message.body)
     (inode,) = struct.unpack_from("=I", message.body, _INODE_AT)
     if family == AF_INET:
-        return _Bound(protocol, str(IPv4Address(raw[:4])), port, False, inode)
-    address = IPv6Address(raw)
-    if address.ipv4_mapped:
-        return _Bound(protocol, str(address.ipv4_mapped), port, False, inode)
-    only_ipv6 = attributes(message.body, _SIZE).get(_ONLY_IPV6, b"\0") != b"\0"
-    return _Bound(protocol, str(address), port, str(address) == "::" and not only_ipv6, inode)
+        return _Bound(protocol, address(raw[:4]), port, False, inode)
+    if raw.startswith(_MAPPED):
+        return _Bound(protocol, address(raw[12:]), port, False, inode)
+    everywhere = not any(raw)
+    only_ipv6 = everywhere and attributes(message.body, _SIZE).get(_ONLY_IPV6, b"\0") != b"\0"
+    return _Bound(protocol, address(raw), port, everywhere and not only_ipv6, inode)
 
 
 def _owners(inodes: set[int]) -> dict[int, str]:
