@@ -9,7 +9,8 @@ from typing import Any
 
 
 class Later(ModuleType):
-    """One that is not loaded yet. Its parts, if it is a package, can be imported without it."""
+    """One that is not loaded yet, not to be met first by two threads at once. Its parts, if it is a package, can be imported
+    without it."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or ("__path__" in vars(self) and find_spec(f"{self.__name__}.{name}")):

@@ -6,6 +6,7 @@ body apart would wake the daemon twice. While the daemon works there is time: wh
 from __future__ import annotations
 
 import _socket
+import contextlib
 import json
 import select
 from collections.abc import Callable, Iterator, Mapping
@@ -59,7 +60,8 @@ class Connection:
         from netrt.api.reply import Answer
 
         if meanwhile:
-            meanwhile()
+            with contextlib.suppress(Exception):  # it only saves time; who needs what could not be done meets it again
+                meanwhile()
         answer = Answer()
         while not answer.begun:
             self._more(answer)

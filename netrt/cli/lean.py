@@ -2,7 +2,7 @@
 we have none of, what asks what machine this is (by `uuid`), and more, for one name each. That is half of its start.
 
 Rule 1: such a module is there, with what click uses of it at its start; whoever asks for more has all of it loaded then.
-Rule 2: what only stands in for a name is gone when click is there."""
+Rule 2: what only stands in for a name is gone when click is there. So click's own kind of option for dates is of no use here."""
 
 from __future__ import annotations
 

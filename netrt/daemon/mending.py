@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from netrt.api.counts import Counts
 from netrt.engine.comparison import Comparison
 from netrt.engine.engine import Engine
-from netrt.errors import NetrtError, Unavailable
+from netrt.errors import Unavailable
 
 log = logging.getLogger("netrt.mending")
 
@@ -108,7 +108,7 @@ class Mending:
             healed, lost = await asyncio.wrap_future(self._engine.mend())
         except Unavailable:  # the daemon is stopping
             return
-        except NetrtError as error:
+        except Exception as error:  # whatever it is: it is listened on
             self._failed(error)
         else:
             self._moment = min(2 * self._moment, LONGEST) if healed.done else MOMENT
@@ -125,8 +125,8 @@ class Mending:
                 await asyncio.wait_for(self._soon.wait(), self._every * random.uniform(0.8, 1.2))
             self._soon.clear()
             before, began = self._counts.failed, time.monotonic()
-            await self._compare_all()
-            self._compared(time.monotonic() - began)
+            if await self._compare_all():
+                self._compared(time.monotonic() - began)
             if self._counts.failed == before:
                 self._again = AGAIN
 
@@ -134,26 +134,28 @@ class Mending:
         self._counts.compared(seconds)
         log.info("all was compared in %.1f s", seconds)
 
-    async def _compare_all(self) -> None:
+    async def _compare_all(self) -> bool:
+        """Whether it came to its end."""
         comparison = Comparison()
         while not self._closed.is_set():
             began = time.monotonic()
             try:
                 healed = await asyncio.wrap_future(self._engine.compare(comparison))
                 if healed is None:
-                    return
+                    return True
                 self._failed(*healed.refused)
-            except Unavailable:
-                return
-            except NetrtError as error:
+            except Unavailable:  # the daemon is stopping
+                break
+            except Exception as error:  # whatever it is: there are other pieces
                 self._failed(error)
             await self._pause(min(REST * (time.monotonic() - began), LONGEST_REST))
+        return False
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closed.wait(), seconds)
 
-    def _failed(self, *errors: NetrtError) -> None:
+    def _failed(self, *errors: Exception) -> None:
         """It is tried again, but not at once, and each time later."""
         for error in errors:
             self._counts.failed += 1

@@ -1,7 +1,7 @@
 """Everything compared with what should be, in pieces between which commands are done.
 
 Theory: what a piece wants of our tables is looked for with the rest of it, so that what is lacking there is found. What is there
-and should not be is what was there from the beginning to the end and was in no piece. Only where there is such a thing, all rules
+and should not be is what was there from the beginning to the end and no piece wanted. Only where there is such a thing, all rules
 are compared at once, which takes as long as many commands."""
 
 from __future__ import annotations
@@ -14,22 +14,27 @@ from netrt.model.state import State
 
 
 class Comparison:
-    """One that begins with its first piece. Used from the engine's thread."""
+    """Used from the engine's thread."""
 
     def __init__(self) -> None:
         self._left: list[Piece] | None = None
-        self._there: frozenset[Key] = frozenset()
-        self._met: set[Key] = set()
+        self._unwanted: set[Key] = set()
+        """What our tables held at the beginning, and no piece wanted so far."""
 
     def go_on(self, kernel: Kernel, state: State) -> Healed | None:
-        """Mend the next piece; None where there is none."""
+        """First look anew at what the host is like, then mend one piece after the other; None where there is none left."""
         try:
             if self._left is None:
                 self._left = [Piece(rules=True), *reversed(list(pieces(state)))]
-                self._there = kernel.elements()
+                kernel.facts(fresh=True)
+                self._unwanted = set(kernel.elements())
+                return Healed()
             piece = self._left.pop() if self._left else None
-            if piece is None or (piece.rules and not (self._there & kernel.elements()) - self._met):
+            if piece is None or (piece.rules and not (self._unwanted and self._unwanted & kernel.elements())):
                 return None
         except KernelRefused as error:
             return Healed(refused=(error,))
-        return heal(kernel, state, piece, self._met)
+        wanted: set[Key] = set()
+        healed = heal(kernel, state, piece, wanted)
+        self._unwanted -= wanted
+        return healed

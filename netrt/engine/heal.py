@@ -143,16 +143,16 @@ def concerned(kernel: Kernel, state: State, heard: Heard) -> Piece:
     return Piece(about=replace(found, networks=found.networks | off), rules=heard.rules or closed)
 
 
-def heal(kernel: Kernel, state: State, piece: Piece, met: set[Key] | None = None) -> Healed:
-    """Mend what is wrong in a piece. What cannot be mended keeps nothing else from it. To `met` are added the keys of what its
-    networks and containers want of our tables."""
+def heal(kernel: Kernel, state: State, piece: Piece, elements: set[Key] | None = None) -> Healed:
+    """Mend what is wrong in a piece. What cannot be mended keeps nothing else from it. To `elements` are added the keys of those
+    that its networks and containers want."""
     healed = Healed()
     if piece.rules:
         healed += _tried(lambda: _rules(kernel, state))
     if piece.strays:
         healed += _tried(lambda: _strays(kernel, state))
     if piece.about != _NOTHING:
-        healed += _part(kernel, state, piece.about, set() if met is None else met)
+        healed += _part(kernel, state, piece.about, set() if elements is None else elements)
     return healed
 
 
@@ -169,19 +169,19 @@ def kinds(done: Iterable[Op]) -> frozenset[str]:
     return frozenset(KINDS[type(op)] for op in done if type(op) in KINDS)
 
 
-def _part(kernel: Kernel, state: State, about: Touched, met: set[Key]) -> Healed:
+def _part(kernel: Kernel, state: State, about: Touched, elements: set[Key]) -> Healed:
     """These networks and containers; where that is refused, each alone: with the networks that it is on, and without links that
     bear our mark and stand in its way under another name."""
-    together = _tried(lambda: _objects(kernel, state, about, met))
+    together = _tried(lambda: _objects(kernel, state, about, elements))
     if not together.refused:
         return together
     healed = _tried(lambda: _strays(kernel, state))
     for network in sorted(about.networks):
-        healed += _tried(lambda: _objects(kernel, state, Touched(networks=frozenset({network})), met))  # noqa: B023
+        healed += _tried(lambda: _objects(kernel, state, Touched(networks=frozenset({network})), elements))  # noqa: B023
     for container in sorted(about.containers & state.containers.keys()):
         networks = frozenset(a.network_id for a in state.attachments_of(container))
         alone = Touched(networks=networks, containers=frozenset({container}))
-        healed += _tried(lambda: _objects(kernel, state, alone, met))  # noqa: B023
+        healed += _tried(lambda: _objects(kernel, state, alone, elements))  # noqa: B023
     return healed
 
 
@@ -192,13 +192,13 @@ def _tried(mend: Callable[[], tuple[Op, ...]]) -> Healed:
         return Healed(refused=(error,))
 
 
-def _objects(kernel: Kernel, state: State, about: Touched, met: set[Key]) -> tuple[Op, ...]:
+def _objects(kernel: Kernel, state: State, about: Touched, elements: set[Key]) -> tuple[Op, ...]:
     """What belongs to these, the kernel's own routes included."""
     wanted = compile_host(state, kernel.facts(), about)
-    met.update(element.key for element in wanted.all(Element))
+    elements.update(element.key for element in wanted.all(Element))
     seen = kernel.observe(Scope.around(wanted, closely=True))
     if seen.get(Skeleton, "skeleton") != wanted.get(Skeleton, "skeleton"):  # that needs all elements
-        return _rules(kernel, state) + _objects(kernel, state, about, met)
+        return _rules(kernel, state) + _objects(kernel, state, about, elements)
     todo = plan(seen, wanted)
     if todo:
         kernel.apply(todo)

@@ -23,6 +23,7 @@ from typing import TypeVar
 from netrt.dataplane.objects import PIN_DIRECTORY, PIN_PREFIX
 from netrt.errors import Invalid
 from netrt.kernel.path import open_path
+from netrt.kernel.refused import unseen
 
 T = TypeVar("T")
 
@@ -49,7 +50,7 @@ def checked(result: int, what: str) -> None:
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[int]:
     """The network namespace that a path leads to, as an open file. Raises Invalid where it leads to anything else, to nothing, or
-    to the host's own namespace (that of the main thread)."""
+    to the host's own namespace (that of the main thread), KernelRefused where there are no more open files."""
     descriptor = open_namespace(path)
     try:
         yield descriptor
@@ -61,15 +62,15 @@ def open_namespace(path: str) -> int:
     """As `opened`; the caller closes it."""
     try:
         bare = _bare(path)
+        try:
+            found, host = os.fstat(bare), os.stat(_HOST)
+            if found.st_dev != host.st_dev:  # all namespaces are in one file system, nsfs
+                raise Invalid(f"{path[:200]!r} is {_kind(bare)}, not a network namespace", hint=_WHERE)
+            descriptor = os.open(f"/proc/self/fd/{bare}", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            os.close(bare)
     except (OSError, ValueError) as error:
-        raise Invalid(f"no network namespace at {path[:200]!r}: {_reason(error)}") from None
-    try:
-        found, host = os.fstat(bare), os.stat(_HOST)
-        if found.st_dev != host.st_dev:  # all namespaces are in one file system, nsfs
-            raise Invalid(f"{path[:200]!r} is {_kind(bare)}, not a network namespace", hint=_WHERE)
-        descriptor = os.open(f"/proc/self/fd/{bare}", os.O_RDONLY | os.O_CLOEXEC)
-    finally:
-        os.close(bare)
+        raise unseen(path, error) or Invalid(f"no network namespace at {path[:200]!r}: {_reason(error)}") from None
     refused = ""
     if fcntl.ioctl(descriptor, _NS_GET_NSTYPE) != CLONE_NEWNET:
         refused = "is a namespace of another type, not a network namespace"

@@ -44,7 +44,7 @@ from netrt.kernel.nft import Nft
 from netrt.kernel.pins import Pins, pinned
 from netrt.kernel.procfs import Procfs
 from netrt.kernel.sysctl import Tree
-from netrt.kernel.ways import closely, made_on, routed, routes_of
+from netrt.kernel.ways import routed, routes_of
 from netrt.threads import begun
 
 _KINDS = frozenset(LinkKind)
@@ -59,8 +59,6 @@ class _View:
     sysctls: list[str] = field(default_factory=list)
     routes: bool = False
     closely: bool = False
-    alone: bool = False
-    """Whether a container lives here, which has few routes; a host may have all of the Internet's."""
     shaped: set[str] = field(default_factory=set)
     redirected: set[str] = field(default_factory=set)
     name_port: bool = False
@@ -163,8 +161,8 @@ def _views(scope: Scope) -> dict[str, _View]:
         at(HOST).routes = at(HOST).proxies = True
         for netns, view in views.items():
             view.name_port = netns != HOST
-    for netns, view in views.items():
-        view.closely, view.alone = scope.closely, netns != HOST
+    for view in views.values():
+        view.closely = scope.closely
     return views
 
 
@@ -204,11 +202,8 @@ def _look(netlink: Netlink, settings: Tree, view: _View, *, everything: bool = F
     else:
         found = list(_some_links(netlink, view.links))
         addresses = [a for link in found if link.name in view.with_addresses for a in _addresses(netlink, link.index)]
-    if view.alone and view.closely:
-        ways, held = closely(netlink, found, addresses)
-    else:
-        ways = routes_of(netlink, routes.get_routes(ours=True)) if view.routes else []
-        held = routed(made_on(netlink, addresses), found, addresses) if view.closely else addresses
+    ways = routes_of(netlink, routes.get_routes(ours=True)) if view.routes else []
+    held = routed(netlink, found, addresses) if view.closely else addresses
     shaped = [link for link in found if link.name in view.shaped or (everything and link.qdisc == "tbf")]
     pairs = [link for link in found if everything and link.kind == LinkKind.VETH and _marked(link)]
     redirected = [*pairs, *(link for link in found if link.name in view.redirected and link not in pairs)]
@@ -262,7 +257,7 @@ def _name(index: int) -> str:
 
 def marked(netlink: Netlink, known: Collection[str]) -> frozenset[str]:
     """The names of the links here that bear our mark, but for those that are known. Raises OSError."""
-    with open("/proc/thread-self/net/dev", encoding="utf-8", errors="surrogateescape") as file:
+    with open("/proc/thread-self/net/dev", encoding="utf-8", errors="ignore") as file:  # ours are all of ASCII
         names = {line.partition(":")[0].strip() for line in file.readlines()[2:]}  # the first two are the table's head
     return frozenset(link.name for link in _some_links(netlink, names.difference(known)) if _marked(link))
 

@@ -68,6 +68,17 @@ _HINTS: dict[tuple[type[ops.Op] | None, int], str] = {
 _LATER = frozenset({errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.ENOBUFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 
 
+_SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+def unseen(path: str, error: OSError | ValueError) -> KernelRefused | None:
+    """The error where a namespace cannot be looked at for want of something; that does not say that it is not there."""
+    if not isinstance(error, OSError) or error.errno not in _SCARCE:
+        return None
+    words = f"cannot look at {path[:200]!r}: {os.strerror(error.errno)}"
+    return KernelRefused(words, errno=error.errno, hint=_HINTS[None, error.errno], retry=True)
+
+
 def harmless(op: ops.Op, number: int) -> bool:
     """Whether this refusal only says that there is nothing left to do: it is gone already, or the kernel has given a link the
     link-local address meanwhile that it was about to get."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, AF_UNSPEC, inet_pton
@@ -132,11 +131,10 @@ def _address(thing: Address, index: int) -> bytes:
 # routes
 
 
-def get_routes(*, ours: bool = False, link: int = 0) -> Request:
-    """Dump all routes of all tables, or ours, or those that lead over one link."""
+def get_routes(*, ours: bool = False) -> Request:
+    """Dump all routes of all tables, or ours."""
     protocol, kind = (ROUTE_PROTOCOL, _UNICAST) if ours else (0, 0)
-    header = _ROUTE_HEADER.pack(AF_UNSPEC, 0, 0, 0, 0, protocol, 0, kind, 0)
-    return Request(RTM_GETROUTE, 0, header + (u32(_RTA["RTA_OIF"], link) if link else b""))
+    return Request(RTM_GETROUTE, 0, _ROUTE_HEADER.pack(AF_UNSPEC, 0, 0, 0, 0, protocol, 0, kind, 0))
 
 
 def made_of(held: SeenAddress) -> frozenset[tuple[str, int]]:
@@ -149,21 +147,20 @@ def made_of(held: SeenAddress) -> frozenset[tuple[str, int]]:
     return frozenset({alone, (f"{subnet}/{prefix}", _MAIN)} if outside else {alone})
 
 
-def of_kernel(dumped: Iterable[Message]) -> dict[int, set[tuple[str, int]]]:
-    """Destination and table of those routes that the kernel made, by the link that they lead over."""
-    made: defaultdict[int, set[tuple[str, int]]] = defaultdict(set)
+def get_made(link: int) -> Request:
+    """Dump the routes over a link that the kernel made: few, however many a container has."""
+    header = _ROUTE_HEADER.pack(AF_UNSPEC, 0, 0, 0, 0, _BY_KERNEL, 0, 0, 0)
+    return Request(RTM_GETROUTE, 0, header + u32(_RTA["RTA_OIF"], link))
+
+
+def made(dumped: Iterable[Message]) -> frozenset[tuple[str, int]]:
+    """Destination and table of these routes, of which none leads everywhere."""
+    found = set()
     for message in dumped:
-        _, prefix, _, _, table, protocol, *_ = _ROUTE_HEADER.unpack_from(message.body)
-        if protocol == _BY_KERNEL and prefix and table in (_LOCAL, _MAIN):
-            held = attributes(message.body, _ROUTE_HEADER.size)
-            made[number(held.get(_RTA["RTA_OIF"], b""))].add((f"{address(held[_RTA['RTA_DST']])}/{prefix}", table))
-    return made
-
-
-def is_ours(message: Message) -> bool:
-    """Whether a route is what `get_routes(ours=True)` asks for."""
-    _, _, _, _, _, protocol, _, kind, _ = _ROUTE_HEADER.unpack_from(message.body)
-    return bool(protocol == ROUTE_PROTOCOL and kind == _UNICAST)
+        _, prefix, _, _, table, *_ = _ROUTE_HEADER.unpack_from(message.body)
+        if to := attributes(message.body, _ROUTE_HEADER.size).get(_RTA["RTA_DST"]):
+            found.add((f"{address(to)}/{prefix}", table))
+    return frozenset(found)
 
 
 def look_up(target: str) -> Request:

@@ -146,10 +146,18 @@ def affected(before: State, after: State) -> frozenset[str]:
     """Ids of the containers of `after` whose files may have to say something else than in `before`."""
     _, put = difference(before.containers, after.containers)
     gone, attached = difference(before.attachments, after.attachments)
-    changed = (key for key, item in put if key not in before.containers or not item.only_ran_on(before.containers[key]))
-    ids = {*changed} | {key[0] for key in gone} | {key[0] for key, _ in attached}
+    ids = (
+        {key for key, item in put if not _ran_on(before.containers.get(key), item)}
+        | {key[0] for key in gone}
+        | {key[0] for key, _ in attached}
+    )
     ids |= {member for owner in ids for member in after.sharing.get(owner, ())}
     return frozenset(ids & after.containers.keys())
+
+
+def _ran_on(before: Container | None, after: Container) -> bool:
+    """Whether its process alone did something; but what that wrote into the files goes when it is about to start anew."""
+    return before is not None and after.only_ran_on(before) and not after.state.starting
 
 
 def is_furnished(paths: Paths, container_id: str) -> bool:

@@ -141,16 +141,22 @@ def open_files(more: int) -> Iterator[None]:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
 
 
-def test_no_more_open_files(client: Client, host: Host, netrt: Netrt) -> None:
+@pytest.mark.parametrize("adopted", [False, True])
+def test_no_more_open_files(client: Client, host: Host, netrt: Netrt, adopted: bool) -> None:
     """However far a command comes before there is no file for its next step: it is done, names and all, or nothing of it is."""
+    netns = host.namespace("mine") if adopted else ""
     clean = snapshot(host)  # by a client that is connected from now on; who is not waits until there is a file for it
-    attached = reached(host, lambda: client.create_container("more", networks=["lan"], ports=["9090:90"]))
+
+    def create() -> None:
+        client.create_container("more", networks=["lan"], ports=["9090:90"], netns=netns)
+
+    attached = reached(host, create)
     assert differences(clean, attached)
     assert "more" in netrt("exec", "web", "getent", "hosts", "more")
     assert "web" in netrt("exec", "more", "getent", "hosts", "web")
     detached = reached(host, lambda: client.remove_container("more"))
     assert not differences(clean, detached)
-    client.create_container("more", networks=["lan"], ports=["9090:90"])
+    create()
 
 
 def reached(host: Host, command: Callable[[], object]) -> dict[str, Any]:

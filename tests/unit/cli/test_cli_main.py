@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,6 +72,27 @@ def test_network_ls_imports_its_verb_and_the_client(daemon: StandIn) -> None:
     assert not heavy(modules)
     assert modules.isdisjoint(("http.client", "email", "ssl"))
     assert not TOOLS & modules
+
+
+def test_what_starts_a_command_is_loaded_while_the_container_is_made(daemon: StandIn) -> None:
+    daemon.answer("POST", "/containers/create", {"message": "no"}, 409)
+    assert not {"netrt.cli.foreground", "httptools"} & modules_of("--socket", "/nowhere", "run", "--", "true")
+    loaded = modules_of("--socket", daemon.socket, "run", "--", "true")
+    assert "httptools" in loaded
+    assert os.geteuid() != 0 or "netrt.cli.foreground" in loaded
+
+
+def test_no_option_is_of_a_kind_that_is_not_there() -> None:
+    """`cli/lean.py` has click do without dates."""
+
+    def parameters(command: click.Command) -> Iterator[click.Parameter]:
+        yield from command.params
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                yield from parameters(command.get_command(context, name) or command)
+
+    assert not [each for each in parameters(cli) if isinstance(each.type, click.DateTime)]
 
 
 def test_run_imports_what_its_options_need(daemon: StandIn) -> None:

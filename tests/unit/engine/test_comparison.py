@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace as changed
+
 from msgspec.structs import replace
 
+from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.hoststate import HostState
-from netrt.dataplane.objects import Element, Route
+from netrt.dataplane.objects import Element, Key, Route
 from netrt.dataplane.scope import Scope
 from netrt.decide.decide import decide
 from netrt.decide.networks import initial_state
 from netrt.engine.comparison import Comparison
 from netrt.engine.converge import Change, converge, converge_whole
 from netrt.engine.heal import Healed
+from netrt.errors import KernelRefused
 from netrt.ipam.pools import DEFAULT
 from netrt.model.command import Command, CreateContainer, CreateNetwork, Endpoint, RemoveContainer
 from netrt.model.network import Subnet
@@ -36,6 +40,22 @@ class Kernel(FakeKernel):
     """Counts how often all rules were looked at."""
 
     whole = 0
+    unreadable = False
+
+    def elements(self) -> frozenset[Key]:
+        if self.unreadable:
+            raise KernelRefused("not now")
+        return super().elements()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = self.known
+
+    def facts(self, *, fresh: bool = False, **_: object) -> HostFacts:
+        """Kept from call to call, as by the real one."""
+        if fresh:
+            self.kept = self.known
+        return self.kept
 
     def observe(self, scope: Scope) -> HostState:
         self.whole += scope.rules
@@ -90,6 +110,23 @@ def test_what_lacks_and_what_nobody_wants_is_found() -> None:
     assert host.compared().done
     assert host.kernel.whole
     assert host.elements() == before
+    assert way in host.kernel.host.all(Route)
+
+
+def test_it_goes_by_what_the_host_is_like_now() -> None:
+    host = Host()
+    host.kernel.known = changed(host.kernel.known, congctl="cubic")
+    assert host.compared().done
+    assert {way.congctl for way in host.kernel.host.all(Route) if way.src} == {"cubic"}
+
+
+def test_what_cannot_be_read_keeps_nothing_else_from_being_compared() -> None:
+    host = Host()
+    (way, *_) = host.kernel.host.all(Route)
+    host.kernel.host = host.kernel.host.replaced([way.key])
+    host.kernel.unreadable = True
+    found = host.compared()
+    assert len(found.refused) == 1
     assert way in host.kernel.host.all(Route)
 
 

@@ -135,6 +135,8 @@ def test_only_who_is_concerned_is_written_anew() -> None:
     assert affected(before, before.without_container(other.id)) == set()
     running = replace(other, state=ProcessState(pid=7, start_ticks=1))
     assert affected(before, before.with_container(running)) == set()
+    starting = replace(other, state=ProcessState(finished="2026-01-01T00:00:00Z", starting=True))
+    assert affected(before, before.with_container(starting)) == {other.id}, "what its process wrote there is gone then"
     assert affected(before, before.with_container(replace(running, hostname="here"))) == {other.id}
 
 
