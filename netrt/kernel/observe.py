@@ -259,7 +259,7 @@ def marked(netlink: Netlink, known: Collection[str]) -> frozenset[str]:
     """The names of the links here that bear our mark, but for those that are known. Raises OSError."""
     with open("/proc/thread-self/net/dev", encoding="utf-8", errors="ignore") as file:  # ours are all of ASCII
         names = {line.partition(":")[0].strip() for line in file.readlines()[2:]}  # the first two are the table's head
-    return frozenset(link.name for link in _some_links(netlink, names.difference(known)) if _marked(link))
+    return frozenset(link.name for link in _some_links(netlink, names.difference(known, ("",))) if _marked(link))
 
 
 def _marked(link: SeenLink) -> bool:
