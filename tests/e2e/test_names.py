@@ -203,6 +203,7 @@ def test_both_killed_are_back_with_the_next_command(app: Netrt) -> None:
     web = asker(app, "web", "--network", "app")
     for pid in (daemon(), resolver()):
         os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), what="its end")  # noqa: B023
     db = asker(app, "db", "--network", "app")
     assert web.looked_up("db") == ["10.1.0.3"]
     assert db.looked_up("web") == ["10.1.0.2"]
