@@ -13,9 +13,9 @@ import pytest
 
 from tests.command import Netrt
 from tests.host import Host
+from tests.processes import end
 from tests.snapshot import differences, snapshot
 from tests.traffic import Place, seen
-from tests.waiting import wait_until
 
 pytestmark = pytest.mark.root
 
@@ -24,21 +24,6 @@ DAEMON = str(Path(sys.executable).with_name("netrtd"))
 
 def daemon_pid(netrt: Netrt) -> int:
     return int(json.loads(netrt("daemon", "status", "--format", "json"))["Pid"])
-
-
-def end(pid: int, number: int) -> None:
-    """Signal a daemon and wait until it is gone."""
-    descriptor = os.pidfd_open(pid)
-    try:
-        signal.pidfd_send_signal(descriptor, number)
-        wait_until(lambda: not os.path.exists(f"/proc/{pid}") or zombie(pid), 10, "the end of the daemon")
-    finally:
-        os.close(descriptor)
-
-
-def zombie(pid: int) -> bool:
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(") ")[2][0] in "ZX"
 
 
 def furnish(netrt: Netrt) -> None:

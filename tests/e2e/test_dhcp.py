@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import select
-import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ import pytest
 from tests.asking import Asker
 from tests.command import Box, Netrt
 from tests.host import Host
+from tests.processes import end
 from tests.snapshot import differences, snapshot
 from tests.traffic import PATIENT, Place, Wire, seen
 from tests.waiting import wait_until
@@ -70,10 +68,7 @@ def inner(host: Host, box: Box, *words: str) -> Any:
 
 def kill(netrt: Netrt) -> None:
     """The daemon, as a crash does it."""
-    number = int(netrt("daemon", "status").split("process ", 1)[1].split()[0])
-    with os.fdopen(os.pidfd_open(number)) as process:
-        signal.pidfd_send_signal(process.fileno(), signal.SIGKILL)
-        assert select.select([process], [], [], PATIENT)[0], "the daemon does not end"
+    end(int(netrt("daemon", "status").split("process ", 1)[1].split()[0]))
 
 
 def test_what_the_server_says_is_what_the_container_has(host: Host, netrt: Netrt, lan: Place) -> None:

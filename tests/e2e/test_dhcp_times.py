@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import select
 import signal
 import socket
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from tests.asking import Asker
 from tests.command import PROGRAM, Box, Netrt
 from tests.dhcpserver import Manner, Server
 from tests.host import Host
+from tests.processes import end
 from tests.snapshot import differences, snapshot
 from tests.traffic import PATIENT, Place, seen
 from tests.waiting import wait_until
@@ -135,9 +134,7 @@ def test_the_daemon_ends_while_an_attach_waits(
     mac = "02:00:00:00:00:42"
     asking = host.spawn(PROGRAM, "container", "create", "--name", "box", "--network", "lan", "--mac-address", mac)
     server.until("discover", mac=mac)
-    with os.fdopen(os.pidfd_open(int(netrt("daemon", "status").split("process ", 1)[1].split()[0]))) as process:
-        signal.pidfd_send_signal(process.fileno(), how)
-        assert select.select([process], [], [], PATIENT)[0], "it ends without waiting for the LAN"
+    end(int(netrt("daemon", "status").split("process ", 1)[1].split()[0]), how)
     assert asking.wait(PATIENT) != 0
     netrt("ps")
     assert not differences(before, snapshot(host))

@@ -19,6 +19,7 @@ from netrt.dns.zone import ADDRESS
 from tests.asking import Asker
 from tests.command import Netrt
 from tests.host import Host
+from tests.processes import end
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.root
@@ -202,8 +203,7 @@ def _answered(box: Asker, name: str) -> list[str]:
 def test_both_killed_are_back_with_the_next_command(app: Netrt) -> None:
     web = asker(app, "web", "--network", "app")
     for pid in (daemon(), resolver()):
-        os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not Path(f"/proc/{pid}").exists(), what="its end")  # noqa: B023
+        end(pid)
     db = asker(app, "db", "--network", "app")
     assert web.looked_up("db") == ["10.1.0.3"]
     assert db.looked_up("web") == ["10.1.0.2"]

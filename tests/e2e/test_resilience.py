@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-import select
-import signal
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -21,6 +19,7 @@ from netrt.errors import NetrtError, Unavailable
 from tests.command import Netrt
 from tests.host import Host
 from tests.namespaces import mount
+from tests.processes import end
 from tests.snapshot import differences, snapshot
 from tests.waiting import wait_until
 
@@ -37,10 +36,7 @@ def pid_of() -> int:
 
 def killed() -> None:
     """End the daemon as a crash does."""
-    descriptor = os.pidfd_open(pid_of())
-    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-    assert select.select([descriptor], [], [], 10)[0]
-    os.close(descriptor)
+    end(pid_of())
 
 
 @pytest.fixture
@@ -110,8 +106,8 @@ def test_a_damaged_database_is_restored_at_the_next_start(
     client.create_container("last", networks=["lan"])
     killed()
     before = snapshot(host)
-    for end in ("-wal", "-shm"):
-        DATABASE.with_name(f"netrt.db{end}").unlink(missing_ok=True)
+    for suffix in ("-wal", "-shm"):
+        DATABASE.with_name(f"netrt.db{suffix}").unlink(missing_ok=True)
     DAMAGE[damage]()
     assert {"web", "last"} <= set(netrt("ps", "-a").split())
     assert not differences(before, snapshot(host))

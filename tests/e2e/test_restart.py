@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import shutil
-import signal
 import socket
 import threading
 from pathlib import Path
@@ -15,8 +13,9 @@ import pytest
 
 from tests.command import Box, Netrt
 from tests.e2e.conftest import HOST4, HOST6, OUTSIDE4, OUTSIDE6, Site
+from tests.processes import end
 from tests.snapshot import differences, snapshot
-from tests.traffic import PATIENT, seen
+from tests.traffic import seen
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.root
@@ -30,10 +29,7 @@ def daemon_pid(netrt: Netrt) -> int:
 
 def kill_daemon(netrt: Netrt) -> None:
     """As a crash does it; returns when it is gone."""
-    descriptor = os.pidfd_open(daemon_pid(netrt))
-    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-    assert select.select([descriptor], [], [], PATIENT)[0], "the daemon does not end"
-    os.close(descriptor)
+    end(daemon_pid(netrt))
 
 
 class Stream:
