@@ -6,6 +6,9 @@ are compared at once, which takes as long as many commands."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
+
 from netrt.dataplane.objects import Key
 from netrt.engine.heal import Healed, Piece, heal, pieces
 from netrt.engine.ports import Kernel
@@ -17,7 +20,7 @@ class Comparison:
     """Used from the engine's thread."""
 
     def __init__(self) -> None:
-        self._left: list[Piece] | None = None
+        self._left: Iterator[Piece] | None = None
         self._unwanted: set[Key] = set()
         """What our tables held at the beginning, and no piece wanted so far."""
 
@@ -25,11 +28,11 @@ class Comparison:
         """First look anew at what the host is like, then mend one piece after the other; None where there is none left."""
         try:
             if self._left is None:
-                self._left = [Piece(rules=True), *reversed(list(pieces(state)))]
+                self._left = chain(pieces(state), [Piece(rules=True)])
                 kernel.facts(fresh=True)
                 self._unwanted = set(kernel.elements())
                 return Healed()
-            piece = self._left.pop() if self._left else None
+            piece = next(self._left, None)
             if piece is None or (piece.rules and not (self._unwanted and self._unwanted & kernel.elements())):
                 return None
         except KernelRefused as error:

@@ -156,14 +156,6 @@ def heal(kernel: Kernel, state: State, piece: Piece, elements: set[Key] | None =
     return healed
 
 
-def heal_all(kernel: Kernel, state: State) -> Healed:
-    """Mend all, one by one."""
-    healed = heal(kernel, state, Piece(rules=True))
-    for piece in pieces(state):
-        healed += heal(kernel, state, piece)
-    return healed
-
-
 def kinds(done: Iterable[Op]) -> frozenset[str]:
     """The kinds of things that these operations mended."""
     return frozenset(KINDS[type(op)] for op in done if type(op) in KINDS)
@@ -293,10 +285,12 @@ def converge_or_heal(kernel: Kernel, state: State, facts: HostFacts) -> tuple[Op
     try:
         return converge_whole(kernel, state, facts)
     except (KernelRefused, Conflict, Residue) as error:
-        if heal(kernel, state, Piece(rules=True)).refused:
+        healed = heal(kernel, state, Piece(rules=True))
+        if healed.refused:
             raise
         log.error("not all can be as it should: %s", error)
-    healed = heal_all(kernel, state)
+    for piece in pieces(state):
+        healed += heal(kernel, state, piece)
     for refusal in healed.refused:
         log.error("what is broken cannot be mended: %s", refusal)
     return healed.done

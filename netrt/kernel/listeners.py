@@ -28,8 +28,6 @@ _INODE_AT, _SIZE = 68, 72
 _ONLY_IPV6 = numbers(inet_diag_msg)["INET_DIAG_SKV6ONLY"]
 _PROTOCOLS = (("tcp", IPPROTO_TCP, SS_LISTEN), ("udp", IPPROTO_UDP, SS_CLOSE), ("sctp", IPPROTO_SCTP, SS_LISTEN))
 _SOCKET_LINK = re.compile(r"socket:\[([0-9]+)\]\Z")
-
-
 _MAPPED = bytes(10) + b"\xff\xff"
 """An IPv4 address in the shape of an IPv6 address begins so (RFC 4291, 2.5.5.2)."""
 
