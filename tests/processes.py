@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
 
+from tests.command import Netrt
+
 WITHIN = 30.0
 """Seconds."""
+
+
+def daemon_pid(netrt: Netrt) -> int:
+    """The process that serves the socket."""
+    return int(json.loads(netrt("daemon", "status", "--format", "json"))["Pid"])
 
 
 def end(pid: int, how: int = signal.SIGKILL) -> None:

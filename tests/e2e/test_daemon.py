@@ -13,17 +13,13 @@ import pytest
 
 from tests.command import Netrt
 from tests.host import Host
-from tests.processes import end
+from tests.processes import daemon_pid, end
 from tests.snapshot import differences, snapshot
 from tests.traffic import Place, seen
 
 pytestmark = pytest.mark.root
 
 DAEMON = str(Path(sys.executable).with_name("netrtd"))
-
-
-def daemon_pid(netrt: Netrt) -> int:
-    return int(json.loads(netrt("daemon", "status", "--format", "json"))["Pid"])
 
 
 def furnish(netrt: Netrt) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.asking import Asker
 from tests.command import Box, Netrt
 from tests.host import Host
-from tests.processes import end
+from tests.processes import daemon_pid, end
 from tests.snapshot import differences, snapshot
 from tests.traffic import PATIENT, Place, Wire, seen
 from tests.waiting import wait_until
@@ -68,7 +68,7 @@ def inner(host: Host, box: Box, *words: str) -> Any:
 
 def kill(netrt: Netrt) -> None:
     """The daemon, as a crash does it."""
-    end(int(netrt("daemon", "status").split("process ", 1)[1].split()[0]))
+    end(daemon_pid(netrt))
 
 
 def test_what_the_server_says_is_what_the_container_has(host: Host, netrt: Netrt, lan: Place) -> None:

@@ -13,7 +13,7 @@ from tests.asking import Asker
 from tests.command import PROGRAM, Box, Netrt
 from tests.dhcpserver import Manner, Server
 from tests.host import Host
-from tests.processes import end
+from tests.processes import daemon_pid, end
 from tests.snapshot import differences, snapshot
 from tests.traffic import PATIENT, Place, seen
 from tests.waiting import wait_until
@@ -134,7 +134,7 @@ def test_the_daemon_ends_while_an_attach_waits(
     mac = "02:00:00:00:00:42"
     asking = host.spawn(PROGRAM, "container", "create", "--name", "box", "--network", "lan", "--mac-address", mac)
     server.until("discover", mac=mac)
-    end(int(netrt("daemon", "status").split("process ", 1)[1].split()[0]), how)
+    end(daemon_pid(netrt), how)
     assert asking.wait(PATIENT) != 0
     netrt("ps")
     assert not differences(before, snapshot(host))

@@ -13,18 +13,12 @@ import pytest
 
 from tests.command import Box, Netrt
 from tests.e2e.conftest import HOST4, HOST6, OUTSIDE4, OUTSIDE6, Site
-from tests.processes import end
+from tests.processes import daemon_pid, end
 from tests.snapshot import differences, snapshot
 from tests.traffic import seen
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.root
-
-
-def daemon_pid(netrt: Netrt) -> int:
-    """The process that serves the socket."""
-    words = netrt("daemon", "status").split("process ", 1)[1]
-    return int(words.split()[0])
 
 
 def kill_daemon(netrt: Netrt) -> None:

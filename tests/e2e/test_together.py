@@ -14,6 +14,7 @@ from netrt.api.client import Client
 from netrt.errors import NetrtError
 from tests.command import Box, Netrt
 from tests.host import Host
+from tests.processes import daemon_pid
 from tests.snapshot import differences, snapshot
 from tests.traffic import PATIENT, Place, seen
 
@@ -73,8 +74,7 @@ def test_each_gets_what_it_asked_for(host: Host, netrt: Netrt, lan: None) -> Non
 def test_a_crash_in_the_middle_loses_nothing(host: Host, netrt: Netrt, lan: None, after: int) -> None:
     """What was acknowledged is there, what was not is there as a whole or not at all."""
     before = snapshot(host)
-    pid = int(netrt("daemon", "status").split("process ", 1)[1].split()[0])
-    descriptor = os.pidfd_open(pid)
+    descriptor = os.pidfd_open(daemon_pid(netrt))
     done: list[int] = []
 
     def ask(client: Client, number: int) -> None:
