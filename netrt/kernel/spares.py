@@ -50,8 +50,8 @@ class Spares:
         """One for who wants this name port or none; it has that, or another one to be replaced, or none. None while there is no
         spare. Raises OSError."""
         self._names = names
-        if self._enough > SPARE:  # one fewer of those that were expected
-            self._enough -= 1
+        if self._enough > SPARE:  # after many, many more come: another one is made while this one gets its links
+            self._time.release()
         if not self._ready:
             yield None
             return
@@ -70,7 +70,8 @@ class Spares:
             self._time.release()
 
     def expect(self, count: int) -> None:
-        """Say that so many are about to be taken: they are made while whoever takes them does other things."""
+        """Say that so many are about to be taken: they are made while whoever takes them does other things, and as many again
+        for those who come after them. What is left then waits until it is used."""
         self.refill(max(SPARE, count))
 
     def close(self) -> None:

@@ -31,12 +31,18 @@ def test_the_name_port_is_the_one_that_is_wanted(host: Host, kernel: LinuxKernel
             assert call(nameport.seen, path) == wanted, f"{path}: {port}"
 
 
-def test_so_many_are_made_as_are_expected_and_no_more(kernel: LinuxKernel) -> None:
+def test_as_many_as_are_expected_wait_and_are_used_up_before_more_are_made(kernel: LinuxKernel) -> None:
     count = 3 * SPARE
     kernel.expect(count)
     wait_until(lambda: len(kernel._spares._ready) == count, what="namespaces made ahead")
-    kernel.apply([ops.PinNamespace(Pin(path=f"/run/netns/netrt-{number}")) for number in range(count)])
+    pins = [Pin(path=f"/run/netns/netrt-{number}") for number in range(2 * count)]
+    kernel.apply([ops.PinNamespace(pin) for pin in pins[:count]])
+    wait_until(lambda: len(kernel._spares._ready) == count, what="as many for those who come next")
+    kernel.expect(0)
+    for left in range(count, SPARE, -1):
+        assert len(kernel._spares._ready) == left, "more were made before these were used"
+        kernel.apply([ops.PinNamespace(pins[2 * count - left])])
+    kernel.apply([ops.PinNamespace(pins[2 * count - SPARE])])
     kernel.expect(0)
     wait_until(lambda: len(kernel._spares._ready) == SPARE, what="the usual number")
-    for number in range(count):
-        kernel.apply([ops.UnpinNamespace(Pin(path=f"/run/netns/netrt-{number}"))])
+    kernel.apply([ops.UnpinNamespace(pin) for pin in pins[: 2 * count - SPARE + 1]])
