@@ -2,13 +2,15 @@
 is wanted, look at what is there, apply the difference.
 
 Rule 1: a command looks only at what it touches; of what is all new it takes for granted that it is not there, for the kernel
-makes nothing twice. Rule 2: when the kernel refuses, it is brought back to the State before by a look at everything; there is no
+makes nothing twice, and into a sandbox that goes it does not look. Rule 2: when the kernel refuses, it is brought back to the State before by a look at everything; there is no
 undo. Rule 3: a look at everything is verified by a second look."""
 
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from netrt.compile.host import compile_host, widened
 from netrt.dataplane import ops
@@ -19,6 +21,7 @@ from netrt.dataplane.flows import forget
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.objects import (
     HOST,
+    STACKED,
     Address,
     Element,
     Link,
@@ -79,8 +82,8 @@ def planned(kernel: Kernel, change: Change, *, trusting: bool = False) -> tuple[
     with span("compile"):
         had, wanted = change.compiled()
     with span("observe"):
-        around = Scope.around(filter(_of_rules, wanted) if trusting and change.is_new(had, wanted) else [*had, *wanted])
-        seen = kernel.observe(around)
+        new = trusting and change.is_new(had, wanted)
+        seen = kernel.observe(Scope.around(filter(_of_rules, wanted) if new else _worth_a_look(had, wanted)))
         astray = _astray(kernel, change)
         seen, wanted = apart(seen, wanted, astray)
         had = apart(seen, had, astray)[1]
@@ -105,6 +108,16 @@ def _made_once(thing: Object) -> bool:
             return thing.netns != HOST
         case _:
             return _of_rules(thing)
+
+
+def _worth_a_look(had: HostState, wanted: HostState) -> Iterator[Object]:
+    """All but what goes with a sandbox of ours, without our doing. What stands there on a link of the host does not: it would
+    keep that link, and its MAC, until the kernel comes to free the namespace."""
+    going = {pin.path for pin in had.all(Pin) if pin.key not in wanted.objects}
+    for thing in chain(had, wanted):
+        by_itself = not (isinstance(thing, Link) and thing.kind in STACKED)
+        if not (by_itself and getattr(thing, "netns", HOST) in going):
+            yield thing
 
 
 def _astray(kernel: Kernel, change: Change) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -126,3 +127,23 @@ def test_del_and_add_of_one_interface_at_once(host: Host, netrt: Netrt) -> None:
     made = cni.add(lan, pod)
     made.check()
     assert "eth0" in host.run("ip", "-n", "c1", "link").stdout
+
+
+def test_whatever_was_done_inside_goes_along(host: Host, netrt: Netrt) -> None:
+    """Nobody looks into a sandbox that goes: what stands there goes with it, or with the other end of its link."""
+    netrt("network", "create", "lan")
+    before = snapshot(host)
+    words = ("--network", "lan", "--ip", "172.20.0.9", "-p", "8080:80", "--mac-address", "02:00:00:00:00:09")
+    web = netrt.box("web", *words)
+    name = os.path.basename(web.path)
+    host.run("ip", "-n", name, "addr", "add", "10.9.9.9/24", "dev", "eth0")
+    host.run("ip", "-n", name, "route", "replace", "default", "via", "10.9.9.1")
+    host.run("ip", "-n", name, "link", "add", "over", "link", "eth0", "type", "macvlan")
+    host.namespace("elsewhere")
+    host.run("ip", "-n", name, "link", "set", "eth0", "netns", "elsewhere")
+    netrt("rm", "-f", "web")
+    assert "eth0" not in host.run("ip", "-n", "elsewhere", "link").stdout
+    host.run("ip", "netns", "del", "elsewhere")
+    assert not differences(before, snapshot(host))
+    again = netrt.box("again", *words)
+    assert again.ip4 == "172.20.0.9"
