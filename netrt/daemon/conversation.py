@@ -113,7 +113,7 @@ async def obtained(
 
     try:
         async with asyncio.timeout(seconds) as limit:
-            while True:
+            for pause in _pauses():
                 question = dhcp.discover(client, secrets.randbits(32), wanted)
                 asked = dhcp.accept(question, await answered(wire, question, fits))
                 at = clock()
@@ -121,8 +121,10 @@ async def obtained(
                 if given.kind is Kind.ACK:
                     return dhcp.leased(client.identifier, given, at)
                 why.append(Unavailable(f"the DHCP server {given.server} took back its offer"))
+                await passed(pause)  # it may take back the next one, too, and the LAN is not ours alone
     except TimeoutError:
-        raise (why or [Unavailable(f"no DHCP server answered within {seconds:g} s")])[-1] from None
+        pass
+    raise (why or [Unavailable(f"no DHCP server answered within {seconds:g} s")])[-1]
 
 
 async def confirmed(wire: socket.socket, question: Question, seconds: float) -> Reply | None:
