@@ -94,6 +94,18 @@ class Bench:
         detach = timed(lambda: self.client.remove_container(name))
         return attach, detach, floor_attach, floor_detach
 
+    def ping(self) -> float:
+        """Milliseconds until an idle daemon has answered a request for which it has nothing to do."""
+
+        def turn() -> float:
+            number = self.number = self.number + 1
+            self.floor.attach(number)
+            took = timed(lambda: self.client.request("GET", "/_ping"))
+            self.floor.detach(number)
+            return took
+
+        return statistics.median(turn() for _ in range(REPEATS))
+
     def one_attach(self, *ports: str) -> float:
         """Milliseconds of an attach of netrt; what was attached goes again."""
         name = f"single{self.number}"
@@ -178,6 +190,8 @@ def rows(on: Bench) -> Iterator[Row]:
     settle()
     empty = on.attaches()
     yield Row("attach at 0 / kernel floor", empty.attach / empty.floor_attach, 2.0, empty.attach, empty.floor_attach)
+    ping = on.ping()
+    yield Row("of it: a request that asks for nothing", ping / empty.attach, 0, ping, empty.attach)
     yield Row("detach at 0 / kernel floor", empty.detach / empty.floor_detach, 1.0, empty.detach, empty.floor_detach)
     crowd = on.at_once()
     by = f"by {AT_A_TIME} clients / {TOGETHER} floors"
