@@ -19,12 +19,12 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from netrt.dataplane.facts import HostFacts
-from netrt.dataplane.ops import DelLink, UnpinNamespace
+from netrt.dataplane.ops import DelLink, Op, UnpinNamespace
 from netrt.decide.decide import decide
 from netrt.decide.lookup import find_container
 from netrt.engine.alarms import Alarms
+from netrt.engine.change import Change, converge, finish, planned, undo
 from netrt.engine.comparison import Comparison
-from netrt.engine.converge import Change, converge, converge_whole, planned, undo
 from netrt.engine.death import check_there, dead, lost
 from netrt.engine.garbage import Garbage, garbage, stale
 from netrt.engine.heal import Healed, concerned, converge_or_heal, follow, heal
@@ -292,7 +292,7 @@ class Engine:
     def _collect(self) -> tuple[Garbage, ...]:
         found = garbage(self._kernel, self._state)
         self._reclaim()
-        converge_whole(self._kernel, self._state, self._kernel.facts(fresh=True))
+        converge_or_heal(self._kernel, self._state, self._kernel.facts(fresh=True))
         self._kernel.apply([UnpinNamespace(pin) for pin in stale(self._kernel, self._state)])
         return found
 
@@ -338,27 +338,29 @@ class Engine:
         before, after = self._state, decision.state
         known = facts or self._kernel.facts()
         touched = decision.touched
+        last: Sequence[Op] = ()
         acts = bool(touched.networks or touched.containers)
         try:
             if acts:
                 with span("withdraw"):
                     self._publisher.leaving(before, after)
-                converge(self._kernel, Change(before=before, after=after, touched=touched, facts=known))
-            with span("names"):
-                self._publisher.arriving(after)
+                last = converge(self._kernel, Change(before=before, after=after, touched=touched, facts=known))
             self._saved(before, after, acts)
-        except NetrtError:
+        except Exception:
             self._publisher.again(before)
             raise
         self._state = after
+        finish(self._kernel, last)
         with span("publish"):
             self._publisher.committed(before, after, decision.events)
 
     def _saved(self, before: State, after: State, acts: bool) -> None:
         try:
+            with span("names"):
+                self._publisher.arriving(after)
             with span("store"):
                 self._store.save(before, after)
-        except Unavailable:
+        except Exception:
             if acts:
                 undo(self._kernel, before, after)
             raise
@@ -391,7 +393,7 @@ class Engine:
         return healed
 
     def _repair(self) -> Outcome:
-        done = converge_whole(self._kernel, self._state, self._kernel.facts(fresh=True))
+        done = converge_or_heal(self._kernel, self._state, self._kernel.facts(fresh=True))
         if done:
             self._publisher.repaired(done)
         return Outcome(state=self._state, id="", plan=tuple(op.describe() for op in done))

@@ -24,7 +24,7 @@ from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.objects import HOST, Element, Foreign, Key, Link, Skeleton
 from netrt.dataplane.ops import Op
 from netrt.dataplane.scope import Scope
-from netrt.engine.converge import converge_whole, forgotten
+from netrt.engine.converge import ALL_RULES, converge_whole, forgotten, ruleset
 from netrt.engine.ports import Kernel
 from netrt.errors import Conflict, KernelRefused, NetrtError, Residue
 from netrt.model.address import host_of
@@ -200,18 +200,13 @@ def _objects(kernel: Kernel, state: State, about: Touched, elements: set[Key]) -
 def _rules(kernel: Kernel, state: State) -> tuple[Op, ...]:
     """Our tables, with all that is in them."""
     facts = kernel.facts(fresh=True)
-    wanted = _ruleset(compile_host(state, facts))
-    seen = kernel.observe(Scope(keys=frozenset(), links=frozenset(), sandboxes=frozenset(), rules=True))
-    todo = plan(_ruleset(seen), wanted)
+    wanted, seen = ruleset(compile_host(state, facts)), ruleset(kernel.observe(ALL_RULES))
+    todo = plan(seen, wanted)
     if todo:
         hosts = frozenset(host_of(address) for a in state.attachments.values() for address in a.addresses)
-        todo = (*todo, *forgotten(_ruleset(seen), wanted), ops.ForgetUntranslated(hosts))
+        todo = (*todo, *forgotten(seen, wanted), ops.ForgetUntranslated(hosts))
         kernel.apply(todo)
     return todo
-
-
-def _ruleset(host: HostState) -> HostState:
-    return HostState({key: thing for key, thing in host.objects.items() if isinstance(thing, Element | Skeleton)})
 
 
 def _strays(kernel: Kernel, state: State) -> tuple[Op, ...]:
@@ -279,11 +274,13 @@ def _inside(seen: Link, outer: Link | None, wanted: HostState) -> bool:
     return (seen.name, seen.mtu, seen.up, seen.mac) == (goal.name, goal.mtu, goal.up, goal.mac or seen.mac)
 
 
-def converge_or_heal(kernel: Kernel, state: State, facts: HostFacts) -> tuple[Op, ...]:
-    """Everything made so. Where one thing is refused (a container may have put something in its place), all the others are, one
-    by one; but without rules nothing is."""
+def converge_or_heal(
+    kernel: Kernel, state: State, facts: HostFacts, places: frozenset[str] = frozenset()
+) -> tuple[Op, ...]:
+    """As `converge_whole`; but where one thing is refused (a container may have put something in its place), all the others are
+    made so, one by one. Raises KernelRefused where our rules are, for without them nothing is."""
     try:
-        return converge_whole(kernel, state, facts)
+        return converge_whole(kernel, state, facts, places)
     except (KernelRefused, Conflict, Residue) as error:
         healed = heal(kernel, state, Piece(rules=True))
         if healed.refused:

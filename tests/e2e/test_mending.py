@@ -72,3 +72,17 @@ def test_a_container_that_refuses_keeps_nobody_else_from_being_mended(host: Host
     host.run("ip", "-n", Path(web.path).name, "route", "flush", "table", "main")
     assert {"web", "peer", "bad"} <= set(netrt("ps", "-a").split())
     assert "default via 172.20.0.1" in host.run("ip", "-n", Path(web.path).name, "route").stdout
+
+
+def test_a_container_that_refuses_keeps_nobody_else_from_being_taken_away(host: Host, netrt: Netrt) -> None:
+    """While no daemon ran, a namespace of somebody else's went, and our rules with it."""
+    web, _ = furnished(netrt)
+    guest = host.namespace("guest")
+    netrt("container", "create", "--name", "lost", "--network", "lan", "--netns", guest)
+    netrt("daemon", "stop")
+    host.run("ip", "-n", Path(web.path).name, "route", "replace", "default", "via", "172.20.0.1", "proto", "static")
+    host.run("ip", "netns", "del", "guest")
+    host.run("nft", "flush", "ruleset")
+    assert "lost" not in netrt("ps", "-a").split()
+    assert "table inet netrt" in host.run("nft", "list", "tables").stdout
+    netrt("gc", "--apply")

@@ -92,6 +92,18 @@ def test_a_locked_database(client: Client, host: Host) -> None:
     client.create_container("more", networks=["lan"], ports=["9090:90"])
 
 
+def test_whoever_cannot_be_removed_keeps_the_namespace(client: Client, host: Host) -> None:
+    """It is the same one, so nobody who lives there is cut off."""
+    path = client.container("web")["NetworkSettings"]["SandboxKey"]
+    before, number = snapshot(host), os.stat(path).st_ino
+    with closing(sqlite3.connect(DATABASE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match="is locked by another process"):
+            client.remove_container("web")
+    assert os.stat(path).st_ino == number
+    assert not differences(before, snapshot(host))
+
+
 DAMAGE: dict[str, Callable[[], object]] = {
     "cut": lambda: os.truncate(DATABASE, 0),
     "overwritten": lambda: DATABASE.write_bytes(b"?" * 20000),

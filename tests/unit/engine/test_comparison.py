@@ -12,8 +12,9 @@ from netrt.dataplane.objects import Element, Key, Route
 from netrt.dataplane.scope import Scope
 from netrt.decide.decide import decide
 from netrt.decide.networks import initial_state
+from netrt.engine.change import Change, converge
 from netrt.engine.comparison import Comparison
-from netrt.engine.converge import Change, converge, converge_whole
+from netrt.engine.converge import converge_whole
 from netrt.engine.heal import Healed
 from netrt.errors import KernelRefused
 from netrt.ipam.pools import DEFAULT

@@ -12,7 +12,7 @@ import pytest
 from netrt.dataplane.facts import HostFacts, Parent
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.objects import HOST, Foreign
-from netrt.engine.converge import Change, planned
+from netrt.engine.change import Change, planned
 from netrt.model.command import Command, Limit, Publish, RemoveContainer
 from netrt.model.network import Mode
 from netrt.model.port import parse_port
