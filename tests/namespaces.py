@@ -16,6 +16,7 @@ from tests.waiting import wait_until
 CLONE_FS = 0x200
 CLONE_NEWNS = 0x20000
 CLONE_NEWNET = 0x40000000
+MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 
@@ -92,6 +93,22 @@ def _furnish() -> None:
     resolver = Path("/etc/resolv.conf")
     resolver.unlink(missing_ok=True)  # often a link into the /run of the machine
     resolver.write_text("nameserver 192.0.2.2\n")
+    _open_to_all(Path(__file__).resolve().parents[1])
+
+
+def _open_to_all(checkout: Path) -> None:
+    """Let everybody reach the checkout, as tests that act as somebody else must: of a directory above it that keeps others out
+    (/root, where root clones) there is only the way to it."""
+    closed = [directory for directory in reversed(checkout.parents) if not directory.stat().st_mode & 0o001]
+    if not closed:
+        return
+    held = os.open(checkout, os.O_PATH | os.O_CLOEXEC)
+    try:
+        mount("tmpfs", str(closed[0]), "tmpfs", options="mode=755")
+        checkout.mkdir(parents=True)
+        mount(f"/proc/self/fd/{held}", str(checkout), flags=MS_BIND | MS_REC)
+    finally:
+        os.close(held)
 
 
 def end_inhabitants() -> None:

@@ -45,7 +45,8 @@ class Yard:
         (link,) = json.loads(self.host.run("ip", "-j", "-d", "addr", "show", "br0").stdout)
         kept = {"mac": link["address"], "mtu": link["mtu"], "up": "UP" in link["flags"]}
         kept["addresses"] = sorted(each["local"] for each in link["addr_info"] if each["scope"] != "link")
-        kept["bridge"] = {key: value for key, value in link["linkinfo"]["info_data"].items() if "timer" not in key}
+        settings = link["linkinfo"]["info_data"].items()
+        kept["bridge"] = {key: value for key, value in settings if "timer" not in key and key != "fdb_n_learned"}
         for family in ("ipv4", "ipv6"):
             for file in sorted(Path(f"/proc/sys/net/{family}/conf/br0").iterdir()):
                 if file.name not in ("forwarding", "mc_forwarding", "stable_secret"):  # of the whole host

@@ -175,6 +175,7 @@ def test_wrong_port_text_is_invalid(client: Client) -> None:
 
 STRANGER = """
 import os, sys
+import netrt.api.reply  # which a stranger may not be able to read
 from netrt.api.client import Client
 from netrt.errors import NetrtError
 os.setgroups([int(sys.argv[2])])
