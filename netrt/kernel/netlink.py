@@ -2,7 +2,8 @@
 
 Rule 1: a socket belongs to the network namespace of the thread that made it, for ever. Rule 2: every request has exactly one
 answer (an object, or a yes or no), so that many go out in one sendmsg and their answers are read together, in order. Rule 3: the
-kernel does what is asked within sendmsg(2), so that answers are there when it returns; nothing ever waits for one."""
+kernel does what is asked within sendmsg(2), so that answers are there when it returns; nothing ever waits for one. Rule 4: where
+an answer is lost (the kernel had no memory for it), those that come after it are read before anything else is asked."""
 
 from __future__ import annotations
 
@@ -49,6 +50,8 @@ class Netlink:
         for option in (_CAP_ACK, _EXT_ACK, _STRICT):
             self._socket.setsockopt(SOL_NETLINK, option, 1)
         self._sequence = 0
+        self._unread = False
+        """Whether answers may be waiting that nobody waits for."""
 
     def __enter__(self) -> Netlink:
         return self
@@ -80,9 +83,7 @@ class Netlink:
         return answers
 
     def _batch(self, requests: Sequence[Request]) -> list[Answer]:
-        first = self._sequence + 1
-        self._sequence += len(requests)
-        self._socket.send(b"".join(r.pack(first + n, NLM_F_REQUEST) for n, r in enumerate(requests)))
+        first = self._send(requests)
         answers: list[Answer] = []
         while len(answers) < len(requests):
             try:
@@ -91,23 +92,45 @@ class Netlink:
                 if not answers or not answers[-1].errno:
                     raise
                 # nfnetlink answers once for all of a sendmsg that it refuses (no privilege)
-                return answers + answers[-1:] * (len(requests) - len(answers))
+                answers += answers[-1:] * (len(requests) - len(answers))
+                break
             for message in messages(data):
-                assert message.sequence == first + len(answers), "an answer out of turn"
+                if message.sequence != first + len(answers):
+                    raise OSError(errno.EPROTO, "an answer of the kernel is missing")
                 answers.append(answer(message))
+        self._unread = False
         return answers
+
+    def _send(self, requests: Sequence[Request], flags: int = NLM_F_REQUEST) -> int:
+        """Send these at once, each with the next number. Returns the first one's. Raises OSError."""
+        if self._unread:
+            self._forget()
+        first = self._sequence + 1
+        self._sequence += len(requests)
+        self._unread = True
+        self._socket.send(b"".join(request.pack(first + n, flags) for n, request in enumerate(requests)))
+        return first
+
+    def _forget(self) -> None:
+        """Read what waits."""
+        while True:
+            try:
+                self._socket.recv(_ROOM, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
 
     def transact(self, begin: Request, requests: Sequence[Request], end: Request) -> int:
         """Send these as one netfilter transaction; each of `requests` asks to be acknowledged. 0 if all were granted, else the
         error number of the first that was not, and then the kernel has changed nothing. Raises OSError."""
-        row = (begin, *requests, end)
-        first = self._sequence + 1
-        self._sequence += len(row)
-        self._socket.send(b"".join(r.pack(first + n, NLM_F_REQUEST) for n, r in enumerate(row)))
+        self._send((begin, *requests, end))
         errors: list[int] = []
         with contextlib.suppress(BlockingIOError):  # all answers are there when send returns
             while True:
                 errors += [answer(m).errno for m in messages(self._socket.recv(_ROOM, socket.MSG_DONTWAIT))]
+        self._unread = False
         refused = next(filter(None, errors), 0)
         return refused or (0 if len(errors) == len(requests) else errno.EIO)
 
@@ -123,11 +146,11 @@ class Netlink:
         raise KernelRefused("the kernel's tables change faster than they can be read", errno=errno.EINTR, retry=True)
 
     def _dump_once(self, request: Request) -> list[Message]:
-        self._sequence += 1
-        self._socket.send(request.pack(self._sequence, NLM_F_REQUEST | NLM_F_DUMP))
+        self._send((request,), NLM_F_REQUEST | NLM_F_DUMP)
         found: list[Message] = []
         while not found or found[-1].type not in (NLMSG_DONE, NLMSG_ERROR):
             found += messages(self._socket.recv(_ROOM, socket.MSG_DONTWAIT))
+        self._unread = False
         refused = answer(found[-1])
         if refused.errno:
             raise OSError(refused.errno, refused.text or "netlink dump refused")

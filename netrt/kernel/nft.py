@@ -172,6 +172,7 @@ class Nft:
         for last in (False,) * (_TRIES - 1) + (True,):
             if self._current():
                 break
+            self._held = None  # what was heard is heard once
             try:
                 self._held = self._list()
             except (KernelRefused, OSError):  # a table went between two looks
@@ -196,6 +197,8 @@ class Nft:
             return {skeleton.key: skeleton}
         self._shape = shape
         held: Held = {skeleton.key: skeleton}
+        with Netlink(), Netlink():  # libnftables ends this process where it cannot open its socket
+            pass
         context = nftables.Nftables(_LIBRARY)  # of its own, for it keeps all that it lists, and what it said of it
         context.set_numeric_proto_output(True)
         context.set_json_output(True)
@@ -236,7 +239,7 @@ class Nft:
         before = nfnetlink.generation(self._netlink)
         try:
             transaction()
-        except KernelRefused:
+        except (KernelRefused, OSError):
             if nfnetlink.generation(self._netlink) != before:
                 self._held = None
             raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
+import resource
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -369,3 +371,19 @@ def test_ten_thousand_ports_are_one_element(nft: Nft) -> None:
     single = best(lambda: (nft.change([], [port(81)]), nft.change([port(81)], [])))
     # the kernel copies a set of ranges for each change (nft_pipapo_commit): more than a hash table's, far less than 10,000
     assert best(lambda: (nft.change([], made), nft.change(made, []))) < 5 * single
+
+
+def test_without_a_file_left_the_rules_cannot_be_read_and_no_more(unlocked: Nft, host: Host) -> None:
+    """libnftables would end this process."""
+    unlocked.load(PLAIN, [])
+    host.run("nft", "add element inet netrt bridges { br7 }")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            unlocked.seen(None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert bridge("br7") in set(unlocked.seen(None))
