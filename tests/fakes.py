@@ -42,7 +42,7 @@ class FakeKernel:
 
     `fail_at` is the number of the operation to refuse, counted from 0 over all that are tried; it is refused once. `done` lists
     the operations that were done, `adopted` the namespaces (path to inode) that are there without a pin of ours,
-    `lived_in` those (inodes) that a process is in.
+    `pins` the paths of ours by their inodes, `lived_in` those (inodes) that a process is in.
     """
 
     def __init__(self, facts: HostFacts | None = None, fail_at: int | None = None) -> None:
@@ -53,6 +53,7 @@ class FakeKernel:
         self.known = facts or HostFacts()
         self.listening: tuple[Listener, ...] = ()
         self.adopted: dict[str, int] = {}
+        self.pins: dict[int, str] = {}
         self.closed = False
         self.lived_in: frozenset[int] = frozenset()
 
@@ -83,6 +84,9 @@ class FakeKernel:
         pins = {pin.path: 4026531840 + number for number, pin in enumerate(self.host.all(Pin), 1)}
         there = pins | self.adopted
         return {path: there[path] for path in paths if path in there}
+
+    def pin_of(self, inode: int) -> str:
+        return self.pins.get(inode, "")
 
     def inhabited(self) -> frozenset[int]:
         return frozenset(self.adopted.values()) | self.lived_in

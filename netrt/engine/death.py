@@ -1,4 +1,4 @@
-"""Who is proven dead: containers in a namespace of somebody else's that is no more.
+"""Whose a namespace is: one of ours by another path, somebody else's, or nobody's any more.
 
 A path that leads nowhere, or elsewhere, is no proof alone: `ip netns delete` takes the path from under running processes. Nor is
 the number of a namespace, which the kernel gives to the next one; but it does so only after the links inside are gone, and with
@@ -6,13 +6,17 @@ them their other ends, which are ours."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
+
+from msgspec.structs import replace
 
 from netrt.dataplane.objects import HOST, Link
 from netrt.dataplane.scope import Scope
 from netrt.engine.ports import Kernel
 from netrt.errors import Conflict
-from netrt.model.container import Container
+from netrt.model.command import Attach, Command, CreateContainer
+from netrt.model.container import Container, Sandbox
 from netrt.model.state import State
 
 
@@ -60,6 +64,20 @@ def lost(kernel: Kernel, state: State, container_id: str) -> bool:
         return False
     path = container.sandbox.path
     return kernel.alive([path]).get(path) != container.sandbox.inode
+
+
+def by_our_pin(kernel: Kernel, command: Command) -> Command:
+    """The command, where it is about a namespace of somebody else's that is one of ours by another path: by the path that tells
+    whose it is."""
+    match command:
+        case CreateContainer(adopt=Sandbox() as given):
+            pin = kernel.pin_of(given.inode)
+            return dataclasses.replace(command, adopt=replace(given, path=pin)) if pin else command
+        case Attach(sandbox=given):
+            pin = kernel.pin_of(given.inode)
+            return dataclasses.replace(command, sandbox=replace(given, path=pin)) if pin else command
+        case _:
+            return command
 
 
 def check_there(kernel: Kernel, container: Container) -> None:

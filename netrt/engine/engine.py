@@ -25,7 +25,7 @@ from netrt.decide.lookup import find_container
 from netrt.engine.alarms import Alarms
 from netrt.engine.change import Change, converge, finish, planned, undo
 from netrt.engine.comparison import Comparison
-from netrt.engine.death import check_there, dead, lost
+from netrt.engine.death import by_our_pin, check_there, dead, lost
 from netrt.engine.garbage import Garbage, garbage, stale
 from netrt.engine.heal import Healed, concerned, converge_or_heal, follow, heal
 from netrt.engine.jobs import Job, Jobs
@@ -231,7 +231,7 @@ class Engine:
         """Raises NetrtError also where a command is to be done alone."""
         if isinstance(command, Detach) and lost(self._kernel, self._state, command.container):
             raise Conflict("its namespace is not there")
-        return decide(state, command, facts, self._clock(), self._pools)
+        return decide(state, by_our_pin(self._kernel, command), facts, self._clock(), self._pools)
 
     def _answer(self, job: Job) -> None:
         began = time.perf_counter()
@@ -327,7 +327,7 @@ class Engine:
 
     def _decide(self, command: Command, facts: HostFacts) -> Decision:
         with span("decide"):
-            return decide(self._state, command, facts, self._clock(), self._pools)
+            return decide(self._state, by_our_pin(self._kernel, command), facts, self._clock(), self._pools)
 
     def _facts(self, command: Command) -> HostFacts:
         needs = needed(self._state, command)

@@ -40,6 +40,9 @@ class Kernel(Protocol):
     def alive(self, paths: Sequence[str]) -> Mapping[str, int]:
         """Which of these paths lead to a network namespace now, and its inode number."""
 
+    def pin_of(self, inode: int) -> str:
+        """The path of our pin of the namespace with this inode number; empty where it is not one of ours."""
+
     def inhabited(self) -> frozenset[int]:
         """The inode numbers of the network namespaces that a process is in, or a mount keeps."""
 

@@ -135,6 +135,10 @@ class LinuxKernel:
         """Which of these paths lead to a network namespace now (never the host's own), and its inode number."""
         return self._pins.alive(paths)
 
+    def pin_of(self, inode: int) -> str:
+        """The path of our pin of the namespace with this inode number; empty where there is none."""
+        return self._pins.path_of(inode)
+
     def inhabited(self) -> frozenset[int]:
         """The inode numbers of the network namespaces that a process is in, or a mount keeps."""
         return inhabited()

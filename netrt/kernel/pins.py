@@ -38,6 +38,8 @@ class Pins:
 
     def __init__(self) -> None:
         self._held: dict[str, Held] = {}
+        self._paths: dict[int, str] = {}
+        """Those by the inode numbers of the namespaces."""
         self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
         self._notify: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._notify < 0:  # root has 128 of them, and others may have them all: then there is nothing to hear
@@ -99,6 +101,10 @@ class Pins:
                 found[path] = os.fstat(namespace).st_ino
         return found
 
+    def path_of(self, inode: int) -> str:
+        """Where we keep the namespace of this number; empty where it is not one that we hold."""
+        return self._paths.get(inode, "")
+
     @contextlib.contextmanager
     def opened(self, path: str) -> Iterator[int]:
         """As `open`, and closed at the end. Raises Invalid, OSError."""
@@ -141,6 +147,7 @@ class Pins:
         held = self._held.pop(path, None)
         if held:
             os.close(held.file)
+            self._paths.pop(held.inode, None)
         unpin(path)
 
     def close(self) -> None:
@@ -149,6 +156,7 @@ class Pins:
         for held in self._held.values():
             os.close(held.file)
         self._held.clear()
+        self._paths.clear()
         os.close(self._notify)
 
     def _hold(self, path: str, file: int) -> None:
@@ -158,6 +166,7 @@ class Pins:
         self._watch()
         status = os.fstat(file)
         self._held[path] = Held(file, status.st_dev, status.st_ino)
+        self._paths[status.st_ino] = path
 
     def _watch(self) -> None:
         """Hear what goes from the directory; where that cannot be had, whoever compares finds it."""

@@ -93,4 +93,8 @@ class Spares:
     def _made(self) -> Spare:
         """By a thread that is brought back afterwards. Raises OSError."""
         names, file = self._names, new_namespace()
-        return Spare(file, names if names and not nameport.put(names) else None)
+        try:
+            return Spare(file, names if names and not nameport.put(names) else None)
+        except OSError:
+            os.close(file)
+            raise

@@ -82,6 +82,16 @@ def test_the_sandbox_of_nobody(netrt: Netrt) -> None:
     assert "no container named nobody" in netrt.refused("container", "create", "--network", "container:nobody")
 
 
+def test_a_namespace_of_ours_by_another_path(host: Host, netrt: Netrt) -> None:
+    netrt("network", "create", "lan")
+    web = netrt.box("web", "--network", "lan")
+    asleep = host.spawn("ip", "netns", "exec", Path(web.path).name, "sleep", "60")
+    wait_until(lambda: os.stat(f"/proc/{asleep.pid}/ns/net").st_ino == os.stat(web.path).st_ino)
+    for path in (f"/var{web.path}", f"/proc/{asleep.pid}/ns/net"):
+        words = netrt.refused("container", "create", "--name", "other", "--network", "none", "--netns", path)
+        assert "is already that of container web" in words
+
+
 def test_an_owner_with_members_is_not_removed(netrt: Netrt) -> None:
     netrt.box("owner")
     netrt("container", "create", "--name", "member", "--network", "container:owner")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import threading
+
 import pytest
 
 from netrt.dataplane import ops
 from netrt.dataplane.objects import NamePort, Pin
 from netrt.kernel import nameport
 from netrt.kernel.kernel import LinuxKernel
-from netrt.kernel.spares import SPARE
+from netrt.kernel.spares import SPARE, Spares
 from tests.host import Host
 from tests.waiting import wait_until
 
@@ -46,3 +51,30 @@ def test_as_many_as_are_expected_wait_and_are_used_up_before_more_are_made(kerne
     kernel.expect(0)
     wait_until(lambda: len(kernel._spares._ready) == SPARE, what="the usual number")
     kernel.apply([ops.UnpinNamespace(pin) for pin in pins[: 2 * count - SPARE + 1]])
+
+
+def test_one_that_cannot_be_furnished_is_given_up(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = threading.Semaphore(0)
+
+    def refused(_: NamePort) -> int:
+        tried.release()
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    def namespaces() -> int:
+        """How many are open files of ours; one that is closed meanwhile is none."""
+        found = 0
+        for name in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                found += os.readlink(f"/proc/self/fd/{name}").startswith("net:")
+        return found
+
+    monkeypatch.setattr(nameport, "put", refused)
+    spares = Spares(lambda netlink: netlink.close())
+    with spares.taken(NamePort(netns="", address="127.0.0.11", port=20053)) as spare:
+        assert spare is None
+    before = namespaces()
+    for _ in range(5):
+        spares.expect(1)
+        assert tried.acquire(timeout=5)
+    wait_until(lambda: namespaces() == before, what="no namespace more")
+    spares.close()

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netrt.dataplane.ops import Op
 from netrt.decide.decide import decide
 from netrt.decide.networks import initial_state
 from netrt.engine.engine import Engine, Outcome
 from netrt.engine.together import MOST
-from netrt.errors import NetrtError
+from netrt.errors import Exists, NetrtError
 from netrt.ipam.pools import DEFAULT
 from netrt.model.command import Command, CreateContainer, CreateNetwork, RemoveContainer
 from netrt.model.container import Sandbox
@@ -164,6 +165,37 @@ def test_one_namespace_twice() -> None:
         sandbox = Sandbox(path="/run/netns/x", owned=False, inode=7)
         asked = one.at_once([create(1, adopt=sandbox), create(2, adopt=sandbox)])
         assert sum(each.exception() is not None for each in asked) == 1
+
+
+def test_a_namespace_of_ours_by_another_path() -> None:
+    with host() as one:
+        one.ask(NET)
+        path = one.ask(create(1)).state.containers[identifier(1)].sandbox.path
+        one.kernel.pins = {7: path}
+        for other in (f"/var{path}", "/proc/99/ns/net"):
+            sandbox = Sandbox(path=other, owned=False, inode=7)
+            with pytest.raises(Exists, match="is already that of container c1"):
+                one.ask(create(2, adopt=sandbox))
+            asked = one.at_once([create(2, adopt=sandbox), create(3), create(4)])
+            assert [bool(each.exception()) for each in asked] == [True, False, False]
+            one.at_once([RemoveContainer(container="c3"), RemoveContainer(container="c4")])
+
+
+def test_a_fault_half_way_is_taken_back() -> None:
+    with host() as one:
+        one.ask(NET)
+        held, apply = one.kernel.host, one.kernel.apply
+
+        def faulty(todo: Sequence[Op]) -> None:
+            one.kernel.apply = apply  # type: ignore[method-assign]
+            apply(todo[:3])
+            raise ZeroDivisionError
+
+        one.kernel.apply = faulty  # type: ignore[method-assign]
+        with pytest.raises(ZeroDivisionError):
+            one.ask(create(1, "8080:80"))
+        assert one.kernel.host == held
+        one.ask(create(1, "8080:80"))
 
 
 def test_who_asks_where_the_time_goes_is_served_alone() -> None:
