@@ -66,10 +66,9 @@ async def start(api: Api, request: web.Request) -> web.Response:
     if wants_plan(request):
         return plan(f"start {shlex.join(container.process.command)} in {container.name}")
     api.starting.add(container.id)
-    try:
-        await asyncio.shield(_started(api, container))
-    finally:
-        api.starting.discard(container.id)
+    start = asyncio.ensure_future(_started(api, container))
+    start.add_done_callback(lambda _: api.starting.discard(container.id))
+    await asyncio.shield(start)  # who asked may leave, and it goes on
     return nothing()
 
 

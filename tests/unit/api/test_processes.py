@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -14,10 +16,12 @@ from typing import Any
 
 import pytest
 
+from netrt.api.answer import Api
 from netrt.api.client import Client
 from netrt.api.process import opened, start_ticks
+from netrt.api.routes import processes
 from netrt.errors import Conflict, InUse, Invalid, NetrtError, NotFound
-from netrt.model.container import ProcessState
+from netrt.model.container import Container, ProcessState
 from tests.unit.api.conftest import Desk
 from tests.waiting import wait_until
 
@@ -80,6 +84,29 @@ def test_a_start_that_is_reported_twice_is_one(desk: Desk, sleeper: subprocess.P
     before = state_of(desk.client)
     report(desk.client, "job", sleeper.pid)
     assert state_of(desk.client) == before
+
+
+def test_a_start_whose_client_leaves_is_on_its_way_still(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.client.create_container("job", ["sleep", "600"], networks=["none"])
+    free = threading.Event()
+    begun: list[str] = []
+
+    async def supervised(api: Api, container: Container) -> None:
+        begun.append(container.name)
+        await asyncio.to_thread(free.wait, 10)
+
+    monkeypatch.setattr(processes, "_supervised", supervised)
+    with socket.socket(socket.AF_UNIX) as leaving:
+        leaving.connect(desk.paths.socket)
+        leaving.sendall(b"POST /containers/job/start HTTP/1.1\r\nHost: netrt\r\nContent-Length: 0\r\n\r\n")
+        wait_until(lambda: begun, what="the start")
+    desk.client.request("GET", "/version")  # once this is answered, that the other left was seen
+    asking = threading.Thread(target=desk.client.start, args=["job"])
+    asking.start()
+    asking.join(5)
+    free.set()
+    asking.join(10)
+    assert begun == ["job"]
 
 
 def test_a_run_from_start_to_end(desk: Desk, sleeper: subprocess.Popen[bytes]) -> None:
