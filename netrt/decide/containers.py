@@ -16,10 +16,10 @@ from netrt.decide.events import attachment_event, container_event, process_event
 from netrt.decide.lookup import find_container, find_network, listed, shown
 from netrt.decide.networks import network_name, with_default_network
 from netrt.decide.ports import check_free, resolve_ports
-from netrt.errors import Exists, InUse, Invalid
+from netrt.errors import Conflict, Exists, InUse, Invalid
 from netrt.ipam.pools import Pools
 from netrt.model.command import CreateContainer, Endpoint, NoteHealth, NoteProcess, Reclaim, RemoveContainer, Rename
-from netrt.model.container import HOST_SANDBOX, Container, Sandbox
+from netrt.model.container import HOST_SANDBOX, Container, ProcessState, Sandbox
 from netrt.model.decision import Decision, Event, Touched
 from netrt.model.health import Health
 from netrt.model.names import check_name, short_id
@@ -211,11 +211,17 @@ def _removed(state: State, containers: Iterable[Container], now: int, subject: s
 
 
 def note_process(state: State, command: NoteProcess, facts: HostFacts, now: int) -> Decision:
-    """Its end frees its published ports; that it is about to be started again takes them back.
+    """Its end frees its published ports; that it is about to be started again takes them back. A start that is told again, as by
+    whoever had no answer, changes nothing.
 
-    Raises NotFound; InUse or Conflict where a port was given to another meanwhile.
+    Raises NotFound; InUse where it runs already; Conflict where it runs, and the end is that of a process before; InUse or
+    Conflict where a port was given to another meanwhile.
     """
     before = find_container(state, command.container)
+    if before.state.running:
+        if (command.state.pid, command.state.start_ticks) == (before.state.pid, before.state.start_ticks):
+            return Decision(state=state, id=before.id)
+        _check_end(before, command.state)
     checked = command.state.running and before.process is not None and before.process.health is not None
     noted = replace(command.state, health=Health.STARTING) if checked else command.state
     after = replace(before, state=noted)
@@ -228,6 +234,15 @@ def note_process(state: State, command: NoteProcess, facts: HostFacts, now: int)
         events=tuple(process_events(before.state, after, now)),
         id=after.id,
     )
+
+
+def _check_end(container: Container, noted: ProcessState) -> None:
+    """Whether what is noted of a container that runs is the end of the process that runs."""
+    running = container.state
+    if noted.running or noted.starting:
+        raise InUse(f"container {container.name} is running already (pid {running.pid})")
+    if noted.started != running.started:
+        raise Conflict(f"process {running.pid} of container {container.name} still runs")
 
 
 def note_health(state: State, command: NoteHealth, now: int) -> Decision:

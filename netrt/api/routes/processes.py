@@ -20,7 +20,7 @@ from netrt.api.schema import launch as shapes
 from netrt.api.schema.query import number
 from netrt.decide.events import rfc3339
 from netrt.decide.lookup import find_container
-from netrt.errors import Conflict, InUse, Invalid, NetrtError, Unavailable
+from netrt.errors import Conflict, Invalid, NetrtError, Unavailable
 from netrt.launch.files import HostFiles, furnish, is_furnished
 from netrt.launch.program import NotStarted
 from netrt.launch.supervise import supervisor_argv
@@ -110,10 +110,6 @@ async def started(api: Api, request: web.Request) -> web.Response:
     container, report = _meant(api, request), shapes.started(await request.read())
     if container.process is None:
         raise Invalid(f"container {container.name} was made without a command")
-    if (container.state.pid, container.state.start_ticks) == (report.pid, report.start_ticks):
-        return nothing()  # told before, to a daemon that ended before it could answer
-    if container.state.running:
-        raise InUse(f"container {container.name} is running already (pid {container.state.pid})")
     state = ProcessState(pid=report.pid, start_ticks=report.start_ticks, started=rfc3339(api.clock()))
     await api.ask(NoteProcess(container=container.id, state=state))
     return nothing()

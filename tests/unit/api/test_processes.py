@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from netrt.api.answer import Api
 from netrt.api.client import Client
 from netrt.api.process import opened, start_ticks
 from netrt.api.routes import processes
+from netrt.engine.engine import Outcome
 from netrt.errors import Conflict, InUse, Invalid, NetrtError, NotFound
+from netrt.model.command import Command
 from netrt.model.container import Container, ProcessState
 from tests.unit.api.conftest import Desk
 from tests.waiting import wait_until
@@ -84,6 +86,38 @@ def test_a_start_that_is_reported_twice_is_one(desk: Desk, sleeper: subprocess.P
     before = state_of(desk.client)
     report(desk.client, "job", sleeper.pid)
     assert state_of(desk.client) == before
+
+
+def test_of_two_starts_at_one_time_one_is_refused(
+    desk: Desk, sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine says which, for while it has other things to do it has noted neither."""
+    made = desk.client.create_container("job", ["sleep", "600"], networks=["none"])
+    free, submit = threading.Event(), desk.engine.submit
+    asked: list[Command] = []
+
+    def counted(command: Command, **options: bool) -> Future[Outcome]:
+        asked.append(command)
+        return submit(command, **options)
+
+    def told(pid: int) -> str:
+        with Client(socket=desk.paths.socket) as client:
+            try:
+                report(client, made, pid)
+            except InUse as error:
+                return error.message
+        return ""
+
+    monkeypatch.setattr(desk.engine, "submit", counted)
+    busy = desk.engine.look(lambda *_: free.wait(10))
+    with ThreadPoolExecutor() as pool:
+        answers = [pool.submit(told, pid) for pid in (sleeper.pid, os.getpid())]
+        wait_until(lambda: len(asked) == 2, what="both reports")
+        free.set()
+        said = sorted(answer.result(10) for answer in answers)
+    assert busy.result(1)
+    noted = state_of(desk.client)["Pid"]
+    assert said == ["", f"container job is running already (pid {noted})"]
 
 
 def test_a_start_whose_client_leaves_is_on_its_way_still(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

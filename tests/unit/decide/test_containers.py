@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from netrt.decide.networks import predefined_id
-from netrt.errors import NotFound
+from netrt.errors import Conflict, InUse, NotFound
 from netrt.model.command import Endpoint, Reclaim, Rename
 from netrt.model.container import ProcessSpec, Sandbox
 from netrt.model.names import link_name, short_id
@@ -165,6 +165,22 @@ def test_a_process_starts_and_dies(host: Asked) -> None:
     (again,) = host.note("web", exit_code=4, finished="2026-01-31T12:00:01Z")
     assert again.action == "die", "one that was over before it was seen"
     assert host.state.containers[web.id].state.exit_code == 4
+
+
+def test_a_container_that_runs_has_one_process(host: Asked) -> None:
+    """Whoever comes second is refused: another process, a start anew, the end of one that was before. Told twice is told once."""
+    web = host.run("web", "none")
+    host.note("web", pid=7, start_ticks=99, started="2026-01-31T12:00:01Z")
+    before, ended = host.state, {"started": "2026-01-31T12:00:00Z", "finished": "2026-01-31T12:00:01Z"}
+    assert host.note("web", pid=7, start_ticks=99, started="2026-01-31T12:00:02Z") == ()
+    for other in ({"pid": 8, "start_ticks": 99}, {"pid": 7, "start_ticks": 100}, {**ended, "starting": True}):
+        with pytest.raises(InUse, match=r"container web is running already \(pid 7\)"):
+            host.note("web", **other)
+    with pytest.raises(Conflict, match="process 7 of container web still runs"):
+        host.note("web", **ended)
+    assert host.state.containers[web.id] == before.containers[web.id]
+    (die,) = host.note("web", **ended | {"started": "2026-01-31T12:00:01Z"})
+    assert die.action == "die"
 
 
 def test_a_container_that_is_started_again_has_its_ports_from_then_on(host: Asked) -> None:
