@@ -104,6 +104,20 @@ def test_whoever_cannot_be_removed_keeps_the_namespace(client: Client, host: Hos
     assert not differences(before, snapshot(host))
 
 
+def test_an_end_that_cannot_be_saved_is_noted_when_it_can(client: Client) -> None:
+    """What its supervisor left tells how it ended, until then."""
+    job = client.create_container("job", ["sh", "-c", "trap 'exit 7' TERM; echo; sleep 1000 & wait"], networks=["none"])
+    client.start("job")
+    wait_until(lambda: [*client.logs("job")], what="its trap to be set")
+    with closing(sqlite3.connect(DATABASE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        client.kill("job", "TERM")
+        wait_until(lambda: "the end of job cannot be noted yet" in LOG.read_text(), 30, "the attempt to note it")
+        assert Path(f"/run/netrt/containers/{job}/exit.json").exists()
+        other.execute("ROLLBACK")
+    assert client.wait("job") == 7
+
+
 DAMAGE: dict[str, Callable[[], object]] = {
     "cut": lambda: os.truncate(DATABASE, 0),
     "overwritten": lambda: DATABASE.write_bytes(b"?" * 20000),

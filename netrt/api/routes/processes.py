@@ -131,10 +131,11 @@ async def exited(api: Api, request: web.Request) -> web.Response:
 
 
 async def note_end(api: Api, container: Container, state: ProcessState) -> None:
-    """Note that a container's process has ended, and remove the container if that was asked for (`--rm`)."""
+    """Note that a container's process has ended, and remove the container if that was asked for (`--rm`). Where only that is
+    refused, it is tried again by who watches, but for a sandbox that others use."""
     await api.ask(NoteProcess(container=container.id, state=state))
     if container.process and container.process.auto_remove:
-        with contextlib.suppress(NetrtError):  # others may use its sandbox
+        with contextlib.suppress(NetrtError):
             await api.ask(RemoveContainer(container=container.id))
 
 

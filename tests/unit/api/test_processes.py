@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,11 @@ from netrt.api.client import Client
 from netrt.api.process import opened, start_ticks
 from netrt.api.routes import processes
 from netrt.engine.engine import Outcome
-from netrt.errors import Conflict, InUse, Invalid, NetrtError, NotFound
+from netrt.errors import Conflict, InUse, Invalid, NetrtError, NotFound, Unavailable
 from netrt.model.command import Command
 from netrt.model.container import Container, ProcessState
+from netrt.model.state import State
+from netrt.store.memory import MemoryStore
 from tests.unit.api.conftest import Desk
 from tests.waiting import wait_until
 
@@ -259,6 +261,49 @@ def test_what_a_supervisor_left_is_read(desk: Desk, sleeper: subprocess.Popen[by
     assert state_of(desk.client)["ExitCode"] == 7
     assert state_of(desk.client)["FinishedAt"] == left["FinishedAt"]
     assert not Path(desk.paths.container(made), "exit.json").exists()
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, unsaved: Callable[[State, State], bool]) -> list[State]:
+    """From now on what `unsaved` says cannot be saved, as on a full disk. Returns what that was, as it comes."""
+    refused: list[State] = []
+    save = MemoryStore.save
+
+    def full(self: MemoryStore, before: State, after: State) -> None:
+        if unsaved(before, after):
+            refused.append(after)
+            raise Unavailable("no space left")
+        save(self, before, after)
+
+    monkeypatch.setattr(MemoryStore, "save", full)
+    return refused
+
+
+def test_an_end_that_cannot_be_saved_is_noted_when_it_can(
+    desk: Desk, sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = desk.client.create_container("job", ["sleep", "600"])
+    report(desk.client, made, sleeper.pid)
+    file = Path(desk.paths.container(made), "exit.json")
+    file.write_text(json.dumps({"ExitCode": 7, "Error": "", "FinishedAt": "2200-01-01T00:00:00.000000000Z"}))
+    refused = refusing(monkeypatch, lambda *_: len(refused) < 2)
+    sleeper.kill()
+    wait_until(lambda: state_of(desk.client)["Status"] == "exited", what="the end to be noted", timeout=10)
+    assert (len(refused), state_of(desk.client)["ExitCode"]) == (2, 7)
+    wait_until(lambda: not file.exists(), what="the file to go, which has told all")
+
+
+def test_a_removal_at_the_end_that_cannot_be_saved_is_done_when_it_can(
+    desk: Desk, sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reaped = run(desk, sleeper, auto_remove=True)
+    refused = refusing(
+        monkeypatch, lambda before, after: len(after.containers) < len(before.containers) and len(refused) < 2
+    )
+    sleeper.kill()
+    assert reaped.result(5) == 137
+    assert state_of(desk.client)["ExitCode"] == 137
+    wait_until(lambda: not desk.client.containers(every=True), what="the removal", timeout=10)
+    assert len(refused) == 2
 
 
 def test_a_report_of_the_end_of_what_still_runs_is_refused(desk: Desk, sleeper: subprocess.Popen[bytes]) -> None:
