@@ -113,8 +113,19 @@ def execute(argv: list[str]) -> int:
     return done if isinstance(done, int) else 0
 
 
+def _open_streams() -> None:
+    """Have standard streams that our caller closed lead nowhere, as others do: else the next files that are opened, which are
+    those between us, the daemon and the command, had their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+            os.set_inheritable(null, True)
+            setattr(sys, name, open(null, mode, closefd=False))  # noqa: SIM115 (for as long as we are there)
+
+
 def main() -> None:
     """The program `netrt`. It ends without taking itself apart, which would be a quarter of what it does."""
+    _open_streams()
     status = execute(sys.argv[1:])
     try:
         sys.stdout.flush()

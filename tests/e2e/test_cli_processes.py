@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,21 @@ def test_exec_passes_the_status_on(netrt: Netrt, host: Host) -> None:
     for argv, status in ((("true",), 0), (("sh", "-c", "exit 7"), 7), (("/etc",), 126), (("no-such-command",), 127)):
         assert host.run(PROGRAM, "exec", "web", *argv, check=False).returncode == status
     assert host.run(PROGRAM, "exec", "nope", "true", check=False).returncode not in (0, 126, 127)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_fault(netrt: Netrt, host: Host, closed: str) -> None:
+    """They lead nowhere, here and in the container."""
+    inside = "echo said; echo oops >&2; cat; readlink /proc/1/fd/[012] /proc/self/fd/[012] | grep -q ^socket: || exit 5"
+    netrt("network", "ls")
+    command = f"{PROGRAM} run --rm --network none -- sh -c {shlex.quote(inside)} {closed}"
+    assert host.run("sh", "-c", command, check=False).returncode == 5
+    netrt("run", "-d", "--name", "web", "--network", "none", "sleep", "1000")
+    assert host.run("sh", "-c", f"{PROGRAM} exec web sh -c {shlex.quote(inside)} {closed}", check=False).returncode == 5
+    for words, status in (("logs web", 0), ("network prune", 1)):
+        done = host.run("sh", "-c", f"{PROGRAM} {words} {closed}", check=False)
+        assert done.returncode == status, (words, done)
+        assert "fault" not in done.stdout + done.stderr
 
 
 # one life
