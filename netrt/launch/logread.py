@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import IO, NamedTuple
 
+from netrt.errors import Unavailable
+
 _IN_MODIFY, _IN_ATTRIB = 0x2, 0x4
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -44,20 +46,30 @@ def _whole_lines(file: IO[bytes]) -> Iterator[bytes]:
         yield line
 
 
-class LogReader:
-    """`fileno()` becomes readable when `entries()` may have more to give. A log that does not exist has no entries."""
+def _notices() -> int:
+    """What tells of changes to files (inotify(7)). Raises Unavailable: root has 128 of them, and others may have them all."""
+    made = int(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+    if made < 0:
+        what = f"the log cannot be followed, for no inotify instance can be had: {os.strerror(ctypes.get_errno())}"
+        hint = "it can be read without following; sysctl fs.inotify.max_user_instances is how many there may be"
+        raise Unavailable(what, hint=hint, retry=True)
+    return made
 
-    def __init__(self, path: str, tail: int | None = None) -> None:
-        """Begin with the last `tail` entries (None: all). Raises OSError."""
+
+class LogReader:
+    """With `follow`, `fileno()` becomes readable when `entries()` may have more to give. A log that does not exist has no
+    entries."""
+
+    def __init__(self, path: str, tail: int | None = None, *, follow: bool = True) -> None:
+        """Begin with the last `tail` entries (None: all). Raises OSError; Unavailable where nobody can be told of more."""
         self._path, self._tail = path, tail
         self._begun = False
-        self._notify = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._notify < 0:
-            raise OSError(ctypes.get_errno(), "inotify_init1")
+        self._notify = _notices() if follow else None
         self._file = self._open()
 
     def fileno(self) -> int:
-        return int(self._notify)
+        assert self._notify is not None
+        return self._notify
 
     def entries(self) -> Iterator[Entry]:
         """Everything since the last call, oldest first. Raises OSError."""
@@ -80,8 +92,9 @@ class LogReader:
             file = open(self._path, "rb")  # noqa: SIM115 (closed by close())
         except FileNotFoundError:
             return None
-        path = f"/proc/self/fd/{file.fileno()}"  # by descriptor: the path may lead to another file by now
-        _libc.inotify_add_watch(self._notify, path.encode(), _IN_MODIFY | _IN_ATTRIB)
+        if self._notify is not None:
+            path = f"/proc/self/fd/{file.fileno()}"  # by descriptor: the path may lead to another file by now
+            _libc.inotify_add_watch(self._notify, path.encode(), _IN_MODIFY | _IN_ATTRIB)
         return file
 
     def _older(self) -> Iterator[bytes]:
@@ -97,13 +110,16 @@ class LogReader:
             return False
 
     def _forget_events(self) -> None:
+        if self._notify is None:
+            return
         with contextlib.suppress(BlockingIOError):
             while os.read(self._notify, 4096):
                 pass
 
     def close(self) -> None:
         """Give back the descriptors."""
-        os.close(self._notify)
+        if self._notify is not None:
+            os.close(self._notify)
         if self._file:
             self._file.close()
 

@@ -60,10 +60,12 @@ async def logs(api: Api, request: web.Request) -> web.StreamResponse:
     if not (wanted.stdout or wanted.stderr):
         raise Invalid("neither stdout nor stderr is asked for", hint="give stdout=1, stderr=1 or both")
     tail = None if query.get("tail") in (None, "", "all") else max(0, number("tail", query["tail"], 0))
+    follow = flag(query.get("follow"))
     stream = web.StreamResponse(headers={"Content-Type": "application/vnd.docker.multiplexed-stream"})
-    with LogReader(api.paths.log(container.id), tail) as reader, contextlib.suppress(ConnectionError):
+    reader = LogReader(api.paths.log(container.id), tail, follow=follow)
+    with reader, contextlib.suppress(ConnectionError):
         await stream.prepare(request)
-        if not flag(query.get("follow")):
+        if not follow:
             await _send(stream, reader, wanted)
             return stream
         ending = asyncio.ensure_future(_ending(api, container))

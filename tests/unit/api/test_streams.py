@@ -16,7 +16,8 @@ import pytest
 from netrt.api.client import Client
 from netrt.api.process import start_ticks
 from netrt.api.schema.logs import Wanted, frames
-from netrt.errors import Invalid, NotFound
+from netrt.errors import Invalid, NotFound, Unavailable
+from netrt.launch import logread
 from netrt.launch.logfile import entry
 from netrt.launch.logread import Entry
 from tests.unit.api.conftest import Desk
@@ -139,6 +140,15 @@ def test_logs_are_what_was_printed(desk: Desk) -> None:
     assert list(read("job", stdout=False, timestamps=True)) == [("stderr", b"1970-01-01T00:00:01.000000000Z two\n")]
     desk.client.remove_container("job")
     assert not log_of(desk, made).exists()
+
+
+def test_only_who_follows_needs_to_be_told_of_changes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = desk.client.create_container("job", ["true"])
+    log_of(desk, made).write_bytes(entry(b"one\n", "stdout", 0))
+    monkeypatch.setattr(logread._libc, "inotify_init1", lambda _: -1)
+    assert list(desk.client.logs("job")) == [("stdout", b"one\n")]
+    with pytest.raises(Unavailable, match="the log cannot be followed, for no inotify instance can be had"):
+        list(desk.client.logs("job", follow=True))
 
 
 def test_logs_of_nobody(desk: Desk) -> None:
