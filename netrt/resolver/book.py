@@ -96,10 +96,11 @@ class Shelf:
 
 
 class Book:
-    """Names, and shelves of ready answers for the views of whoever asks."""
+    """Names, and shelves of ready answers for the views of whoever asks. `held` is what all shelves take together."""
 
     def __init__(self, names: Names, most: int = MOST_BYTES) -> None:
         self.names = names
+        self.held = 0
         self._most = most
         self._spread = 0
         self._shelves: dict[_Seen, Shelf] = {}
@@ -109,7 +110,7 @@ class Book:
         """Other names altogether."""
         self.names = names
         for shelf in self._shelves.values():
-            shelf.clear()
+            self._clear(shelf)
 
     def change(self, change: Change) -> Stale:
         """The names after a change. What it spoils of sandboxes is for the caller: these need another shelf.
@@ -119,7 +120,9 @@ class Book:
         self.names = after
         for entry in spoilt.entries:
             for shelf in self._of_network.get(entry[0], ()):
+                before = shelf.size
                 shelf.spoil(entry)
+                self.held += shelf.size - before
         return spoilt
 
     def borrow(self, view: View) -> Shelf:
@@ -139,6 +142,7 @@ class Book:
         shelf.users -= 1
         if shelf.users:
             return
+        self._clear(shelf)
         del self._shelves[shelf.seen]
         for network in shelf.networks:
             self._of_network[network].remove(shelf)
@@ -154,14 +158,16 @@ class Book:
         key = cache_key(message) if made.reusable else None
         kept = self._kept(view, message, made, tcp) if key else None
         if key and kept:
+            before = shelf.size
             shelf.put(key, kept, made.entries, tcp=tcp)
-            self._bound()
+            self.held += shelf.size - before
+            while self.held > self._most:  # the fullest goes: that is who asks for so much
+                self._clear(max(self._shelves.values(), key=_size))
         return made.wire
 
-    def _bound(self) -> None:
-        """Where all shelves are too full together, the fullest is cleared. Looked at now and then only."""
-        while self._spread % 64 == 0 and sum(map(_size, self._shelves.values())) > self._most:
-            max(self._shelves.values(), key=_size).clear()
+    def _clear(self, shelf: Shelf) -> None:
+        self.held -= shelf.size
+        shelf.clear()
 
     def _kept(self, view: View, message: bytes, made: Reply, tcp: bool) -> Kept | None:
         """An answer as it is kept. One that is cut off turns through all of its addresses, of which the stream has all; what

@@ -12,7 +12,7 @@ from netrt.dns.answer import Reply, answer, cache_key
 from netrt.dns.difference import changes, seal
 from netrt.dns.forward import Forward
 from netrt.dns.zone import Names, View, Zone
-from netrt.resolver.book import Book, Shelf
+from netrt.resolver.book import FOR_ANSWER, FOR_ENTRY, Book, Shelf
 from tests.unit.dns.asking import APP, APP_ONLY, BOTH, NAMES, query
 from tests.unit.dns.test_difference import QUESTIONS, names
 
@@ -75,6 +75,15 @@ def test_what_is_ready_is_right(moments: list[Names], at_once: bool) -> None:
                         assert same(given, fresh.wire)
                     else:
                         assert given == fresh
+        shelves = {id(shelf): shelf for shelf in desk.shelves.values()}.values()
+        assert desk.book.held == sum(shelf.size for shelf in shelves) == sum(map(weighed, shelves))
+
+
+def weighed(shelf: Shelf) -> int:
+    """What is on a shelf, added up anew."""
+    sides = (*shelf.datagrams.items(), *shelf.streams.items())
+    made_of = sum(map(len, shelf._made_of.values()))
+    return sum(len(key) + len(kept) + FOR_ANSWER for key, kept in sides) + made_of * FOR_ENTRY
 
 
 def test_sandboxes_that_see_the_same_share_answers() -> None:
@@ -122,9 +131,17 @@ def test_what_is_kept_is_bounded() -> None:
         desk.ask("i", query(f"unknown-{number}.example").to_wire())
         desk.ask("b", query(f"unknown-{number}.app").to_wire())
     sizes = [shelf.size for shelf in desk.shelves.values()]
-    assert 0 < sum(sizes) < 300_000
+    assert 0 < sum(sizes) <= 200_000
     desk.take(NAMES)
     assert not any(shelf.size for shelf in desk.shelves.values())
+
+
+def test_what_is_kept_is_bounded_whatever_is_asked_between() -> None:
+    desk = Desk(NAMES, most=200_000)
+    for number in range(2_000):
+        assert isinstance(desk.ask("b", query(f"unknown-{number}.app").to_wire()), bytes)
+        assert isinstance(desk.ask("b", query(f"host-{number}.example").to_wire()), Forward), "it is not kept"
+        assert desk.shelves["b"].size <= 200_000
 
 
 def test_sizes_are_given_back() -> None:
@@ -150,4 +167,5 @@ def test_a_shelf_that_nobody_has_is_gone() -> None:
     views = {path: view for path, view in NAMES.views.items() if view is not BOTH}
     desk.change(replace(NAMES, views=views, mark="next"))
     assert shelf.users == 0
+    assert desk.book.held == 0
     assert desk.book.borrow(View(sandbox="b", networks=BOTH.networks, upstreams=BOTH.upstreams)) is not shelf
