@@ -9,10 +9,11 @@ import fcntl
 import gc
 import logging
 import os
+import select
 import socket
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from logging.handlers import RotatingFileHandler
 
 from netrt import __version__
@@ -20,6 +21,9 @@ from netrt.errors import Conflict, Unavailable, one_line
 from netrt.paths import ROOT_VARIABLE
 
 LOG_LIMIT = 10 * 1024 * 1024
+
+_PAUSE = 0.05
+"""Seconds until it is looked again whether another one has ended."""
 
 READY = b"READY\n"
 """What is written to the descriptor of `--ready-fd` when requests are answered; anything else is why they never will be."""
@@ -83,27 +87,32 @@ class _OneLine(logging.Formatter):
 
 
 @contextlib.contextmanager
-def alone(program: str, lock: str, serves: str) -> Iterator[None]:
-    """Hold this lock, whose directory is there. Raises Conflict if another one does, Unavailable."""
+def alone(program: str, lock: str, serves: str, waits: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Hold this lock, whose directory is there. While another one does, `waits` is asked again and again. Raises Conflict where
+    that says no, Unavailable."""
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise Unavailable(f"cannot use {error.filename}: {error.strerror}") from error
     try:
-        _take(descriptor, program, serves)
+        while not _taken(descriptor):
+            if not waits():
+                holder = os.read(descriptor, 20).decode().strip() or "unknown"
+                raise Conflict(f"another {program} (pid {holder}) already serves this state ({serves})", retry=True)
+            select.select((), (), (), _PAUSE)
         yield
     finally:
         os.close(descriptor)
 
 
-def _take(lock: int, program: str, serves: str) -> None:
+def _taken(lock: int) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.read(lock, 20).decode().strip() or "unknown"
-        raise Conflict(f"another {program} (pid {holder}) already serves this state ({serves})") from None
+        return False
     os.ftruncate(lock, 0)
     os.write(lock, f"{os.getpid()}\n".encode())
+    return True
 
 
 def tell(descriptor: int | None, words: bytes) -> None:

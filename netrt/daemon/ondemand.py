@@ -16,17 +16,27 @@ from netrt.paths import Paths
 
 def ensure_daemon(paths: Paths) -> None:
     """Return when a daemon answers at the socket; start one if none does, and say so on stderr. Raises Unavailable."""
-    if _answers(paths):
+    if answers(paths):
         return
     if os.geteuid() != 0:
         raise Unavailable(f"netrtd is not running: nobody listens at {paths.socket}", hint="start it as root: netrtd")
     with _one_at_a_time(paths):
-        if not _answers(paths):
+        if not answers(paths):
             print(f"netrt: starting netrtd (its log: {paths.daemon_log})", file=sys.stderr, flush=True)
-            start("netrtd", "netrt.daemon.main", paths, paths.daemon_log)
+            _start(paths)
 
 
-def _answers(paths: Paths) -> bool:
+def _start(paths: Paths) -> None:
+    """One that ends is waited for; where somebody else has started one meanwhile, that will do."""
+    try:
+        start("netrtd", "netrt.daemon.main", paths, paths.daemon_log, more=["--patient"])
+    except Unavailable:
+        if not answers(paths):
+            raise
+
+
+def answers(paths: Paths) -> bool:
+    """Whether a daemon listens. Raises Unavailable where that cannot be found out."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(paths.socket)

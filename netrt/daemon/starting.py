@@ -16,11 +16,13 @@ READY_WITHIN = 60.0
 """Seconds that a daemon may take until it answers; after a reboot it makes all networks first."""
 
 
-def start(program: str, module: str, paths: Paths, log: str, within: float = READY_WITHIN) -> int:
-    """Start the daemon whose `main` is in `module`, and return its process number when it answers. It keeps its log at `log`.
-    Raises Unavailable with what it said, or where it does not answer in time; then it may yet."""
+def start(
+    program: str, module: str, paths: Paths, log: str, within: float = READY_WITHIN, more: Sequence[str] = ()
+) -> int:
+    """Start the daemon whose `main` is in `module`, with `more` options, and return its process number when it answers. It keeps
+    its log at `log`. Raises Unavailable with what it said, or where it does not answer in time; then it may yet."""
     hear, say = os.pipe()
-    words = ["--ready-fd", str(say), "--log-file", log]
+    words = ["--ready-fd", str(say), "--log-file", log, *more]
     if paths != Paths():
         words += ["--root", os.path.dirname(paths.run)]
     try:

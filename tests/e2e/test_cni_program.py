@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 from pathlib import Path
@@ -89,6 +90,20 @@ def test_it_does_the_work_itself_where_no_daemon_can_be(cni: Cni, one: Container
     SOCKET.rmdir()
     netrt("network", "rm", "mynet")
     assert not differences(before, snapshot(host))
+
+
+def test_who_finds_another_at_the_state_is_told_to_come_later(
+    cni: Cni, one: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that has not ended yet, or a plugin that does the work itself."""
+    root = f"/run{'/long' * 30}"  # where no daemon can be
+    monkeypatch.setenv("NETRT_ROOT", root)
+    os.makedirs(f"{root}/lib")
+    with open(f"{root}/lib/lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        error = cni.try_add(network(bridge()), one).error
+    assert error["code"] == 11
+    assert "another netrtd" in error["msg"]
 
 
 @pytest.mark.parametrize("root", ["/run/else", f"/run{'/long' * 30}"], ids=["short", "too long for a socket"])

@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import netrt as package
 from netrt.api.client import Client
 from netrt.errors import NotFound, Unavailable
 from netrt.launch.program import NotStarted
-from tests.cni import Cni
+from tests.cni import Cni, bridge, network
 from tests.host import Host
 from tests.waiting import wait_until
 
@@ -90,6 +91,32 @@ def test_requests_under_way_are_finished(host: Host) -> None:
         daemon.communicate(timeout=10)
     with Client() as client:
         assert [client.network(each)["Name"] for each in made] == ["n0", "n1", "n2"]
+
+
+def by_client(host: Host) -> None:
+    with package.Client() as client:
+        assert client.containers() == []
+
+
+def by_runtime(host: Host) -> None:
+    cni = Cni(host)
+    cni.add(network(bridge()), cni.container("c1"))
+
+
+@pytest.mark.parametrize("ask", [by_client, by_runtime])
+def test_who_comes_while_it_ends_is_answered_by_the_next(host: Host, ask: Callable[[Host], None]) -> None:
+    """Requests under way keep it there for seconds; another one by hand is not started meanwhile."""
+    old = serving(host)
+    with socket.socket(socket.AF_UNIX) as half, Client() as client:
+        half.connect(SOCKET)
+        half.sendall(b"POST /networks/create HTTP/1.1\r\nHost: netrt\r\nContent-Length: 100\r\n\r\n{")
+        assert client.containers() == [], "it has heard the other one by then, too"
+        old.send_signal(signal.SIGTERM)
+        wait_until(lambda: not os.path.exists(SOCKET), what="the way in to be shut")
+        assert f"another netrtd (pid {old.pid}) already serves this state" in refused()
+        assert old.poll() is None
+        ask(host)
+    ended(old)
 
 
 @pytest.mark.parametrize(
