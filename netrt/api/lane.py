@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 
 import msgspec
@@ -18,20 +17,16 @@ import msgspec
 from netrt.api.answer import Api
 from netrt.api.plugins.dispatch import Printed, run
 from netrt.api.schema.body import LIMIT
-from netrt.api.server import FINISH_WITHIN, check_peer
+from netrt.api.server import Acceptor, check_peer
 from netrt.cni.refusal import error_json
 from netrt.cni.version import CURRENT
 from netrt.errors import Invalid, NetrtError
 
 _SAID_WITHIN = 60.0
 """Seconds that a question may take to come."""
-_AGAIN = 1.0
-"""Seconds after which it is tried again to take who asks, where that could not be done."""
 _CHUNK = 1 << 16
 _LONGEST_LENGTH = 9
 """Digits."""
-
-log = logging.getLogger("netrt.api")
 
 
 class Lane:
@@ -40,39 +35,12 @@ class Lane:
     def __init__(self, api: Api, listener: socket.socket, group: int | None) -> None:
         self._api = api
         self._group = group
-        self._listener = listener
-        listener.setblocking(False)
-        self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        self._again: asyncio.TimerHandle | None = None
-        self._listen()
+        self._acceptor = Acceptor(listener, self._serve)
 
     async def close(self) -> None:
         """Take nobody any more, and let those finish who are there."""
-        self._loop.remove_reader(self._listener)
-        if self._again:
-            self._again.cancel()
-        self._listener.close()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=FINISH_WITHIN)
-
-    def _listen(self) -> None:
-        self._loop.add_reader(self._listener, self._take)
-
-    def _take(self) -> None:
-        try:
-            peer, _ = self._listener.accept()
-        except BlockingIOError:  # whoever asked has gone
-            return
-        except OSError as error:  # no file is left, for now
-            log.error("who asks for a plugin has to wait: %s", error)
-            self._loop.remove_reader(self._listener)
-            self._again = self._loop.call_later(_AGAIN, self._listen)
-            return
-        peer.setblocking(False)
-        task = self._loop.create_task(self._serve(peer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        await self._acceptor.close()
 
     async def _serve(self, peer: socket.socket) -> None:
         with peer, contextlib.suppress(ConnectionError, TimeoutError):

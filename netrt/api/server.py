@@ -6,12 +6,14 @@ Rule 2: errors are mapped to statuses by their class, here and nowhere else. Rul
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -65,6 +67,10 @@ STATUS: dict[type[NetrtError], int] = {
 _SO_PEERGROUPS = 59  # asm-generic/socket.h; the socket module does not have it
 _HEADERS = {"Api-Version": system.API_VERSION, "Server": "netrt"}
 _IDLE = 3600.0
+_AGAIN = 1.0
+"""Seconds after which it is tried again to take who connects, where that could not be done."""
+_SILENT = 10.0
+"""Seconds in which it is said once that they wait."""
 
 FINISH_WITHIN = 5.0
 """Seconds that open requests have when the daemon stops. aiohttp gives as long to a connection that was accepted just then and
@@ -86,8 +92,78 @@ async def serve(api: Api, listener: socket.socket, group: int | None) -> web.App
         app, access_log=None, handler_cancellation=True, keepalive_timeout=_IDLE, shutdown_timeout=FINISH_WITHIN
     )
     await runner.setup()
-    await web.SockSite(runner, listener).start()
+    await _Site(runner, listener).start()
     return runner
+
+
+class Acceptor:
+    """On the event loop only: takes whoever connects to a listening unix socket, which it closes, and does `serve` with each of
+    them. Where no file is left for one they wait. (asyncio's own way tries then again as often as its queue is long, and says so
+    each time, with a traceback.)"""
+
+    def __init__(self, listener: socket.socket, serve: Callable[[socket.socket], Coroutine[Any, Any, object]]) -> None:
+        self._listener = listener
+        self._serve = serve
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._again: asyncio.TimerHandle | None = None
+        self._silent = 0.0
+        listener.setblocking(False)
+        self._listen()
+
+    async def close(self) -> None:
+        """Take nobody any more, and let those finish who are there."""
+        self._loop.remove_reader(self._listener)
+        if self._again:
+            self._again.cancel()
+        self._listener.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=FINISH_WITHIN)
+
+    def _listen(self) -> None:
+        self._loop.add_reader(self._listener, self._take)
+
+    def _take(self) -> None:
+        try:
+            peer, _ = self._listener.accept()
+        except BlockingIOError:  # whoever came has gone
+            return
+        except OSError as error:  # no file is left, for now
+            self._wait(error)
+            return
+        peer.setblocking(False)
+        task = self._loop.create_task(self._serve(peer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _wait(self, error: OSError) -> None:
+        if self._loop.time() >= self._silent:
+            log.error("who connects has to wait: %s", error)
+            self._silent = self._loop.time() + _SILENT
+        self._loop.remove_reader(self._listener)
+        self._again = self._loop.call_later(_AGAIN, self._listen)
+
+
+class _Site(web.BaseSite):
+    """Where the server is found."""
+
+    def __init__(self, runner: web.AppRunner, listener: socket.socket) -> None:
+        super().__init__(runner)
+        self._listener = listener
+
+    @property
+    def name(self) -> str:
+        return f"http://unix:{self._listener.getsockname()}:"
+
+    async def start(self) -> None:
+        await super().start()
+        loop, server = asyncio.get_running_loop(), self._runner.server
+        assert server is not None
+        self._acceptor = Acceptor(self._listener, lambda peer: loop.connect_accepted_socket(server, peer))
+
+    async def stop(self) -> None:
+        await self._acceptor.close()
+        await super().stop()
 
 
 async def _no_page(api: Api, request: web.Request) -> web.StreamResponse:

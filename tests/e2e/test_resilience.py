@@ -205,13 +205,22 @@ def refusal(command: Callable[[], object]) -> str:
 
 
 def test_more_clients_than_open_files(client: Client, host: Host) -> None:
-    """Who cannot be served waits; who is served is served, and the daemon does not spin."""
-    with open_files(4), contextlib.ExitStack() as waiting:
-        for _ in range(20):
-            asking = waiting.enter_context(socket.socket(socket.AF_UNIX))
-            asking.connect(SOCKET)
-    with Client() as another:
-        assert another.containers()
+    """Who cannot be served waits, and is served when that can be. The log says so in one line."""
+    assert client.containers(), "it is connected now"
+    before = LOG.read_text()
+    with contextlib.ExitStack() as waiting:
+        asking = [waiting.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(20)]
+        with open_files(4):
+            for peer in asking:
+                peer.connect(SOCKET)
+                peer.sendall(b"GET /_ping HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            wait_until(lambda: LOG.read_text() != before, what="a word about it")
+            assert client.containers(), "and is served all the time"
+        for peer in asking:
+            peer.settimeout(10)
+            assert peer.recv(4096).startswith(b"HTTP/1.0 200")
+    (line,) = LOG.read_text().removeprefix(before).splitlines()
+    assert "Too many open files" in line
 
 
 def test_clients_that_go_before_their_answer(client: Client, host: Host) -> None:
