@@ -32,6 +32,7 @@ from netrt.errors import (
     NotFound,
     Residue,
     Unavailable,
+    one_line,
 )
 from netrt.spans import Trace, into, span
 
@@ -187,6 +188,10 @@ def _bound(
             response = error_answer(error, path)
         except web.HTTPRequestEntityTooLarge:
             response = error_answer(Invalid(f"request body is larger than {LIMIT >> 20} MiB"), path)
+        except web.RequestPayloadError:
+            response = _undecodable(request, path)
+        except web.HTTPException as error:
+            response = answer({"message": error.reason}, error.status)
         except Exception as error:
             log.exception("%s %s failed", request.method, request.path)
             response = error_answer(KernelRefused(f"internal error: {error!r}", hint="see the daemon's log"), path)
@@ -204,6 +209,16 @@ def _bound(
         return response
 
     return answered
+
+
+def _undecodable(request: web.Request, path: str) -> web.Response:
+    """The answer to a body that is not what its headers say. Nothing more is read at its connection."""
+    request.content.feed_eof()  # else aiohttp reads on, and logs the same error as a fault of ours
+    encoding = request.headers.get("Content-Encoding", "")
+    hint = f"its Content-Encoding is {one_line(encoding)}" if encoding else ""
+    response = error_answer(Invalid("request body cannot be decoded", hint=hint), path)
+    response.force_close()
+    return response
 
 
 def error_answer(error: NetrtError, path: str) -> web.Response:

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 import netrt
+from netrt.api import server
 from netrt.api.client import Client
 from netrt.errors import Invalid, NotFound, Unavailable
 from tests.unit.api.conftest import GROUP, Desk
@@ -120,6 +122,31 @@ def test_unknown_fields_and_nulls_are_ignored(raw: http.client.HTTPConnection) -
 def test_huge_bodies_are_refused(desk: Desk, raw: http.client.HTTPConnection) -> None:
     status, said = ask(raw, "POST", "/networks/create", json.dumps({"Name": "a", "X": "x" * (8 * MIB)}).encode())
     assert (status, said["message"]) == (400, "request body is larger than 8 MiB")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_bodies_that_are_not_what_their_header_says_are_refused(
+    raw: http.client.HTTPConnection, caplog: pytest.LogCaptureFixture, encoding: str
+) -> None:
+    raw.request("POST", "/networks/create", b'{"Name": "a"}', {"Content-Encoding": encoding})
+    response = raw.getresponse()
+    said = json.loads(response.read())["message"]
+    assert (response.status, said) == (400, f"request body cannot be decoded (its Content-Encoding is {encoding})")
+    assert ask(raw, "POST", "/networks/create", b'{"Name": "a"}')[0] == 201
+    assert not caplog.records, "it is a fault of who asked"
+
+
+def test_what_aiohttp_refuses_keeps_its_status(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def gone(*_: object) -> web.StreamResponse:
+        raise web.HTTPGone
+
+    monkeypatch.setattr(server, "ROUTES", [*server.ROUTES, ("GET", "/gone", gone)])
+    desk: Desk = request.getfixturevalue("desk")
+    with closing(Plain(desk.paths.socket)) as raw:
+        assert ask(raw, "GET", "/gone") == (410, {"message": "Gone"})
+    assert not caplog.records
 
 
 def test_statuses_are_dockers(raw: http.client.HTTPConnection, client: Client) -> None:
