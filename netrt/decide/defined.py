@@ -2,12 +2,13 @@
 whenever another one comes.
 
 Rule 1: what people made is never changed by a configuration. Rule 2: a subnet with addresses in use stays, whatever the
-configuration says now. Rule 3: as with the reference plugins, a subnet may overlap routes of the host: the configuration says so
-on purpose."""
+configuration says now, and what would give one of these to the bridge, or to a second subnet, is refused. Rule 3: as with the
+reference plugins, a subnet may overlap routes of the host: the configuration says so on purpose."""
 
 from __future__ import annotations
 
-from itertools import combinations
+from collections.abc import Iterator
+from itertools import combinations, product
 
 from msgspec.structs import replace
 
@@ -18,14 +19,18 @@ from netrt.decide.parents import check_parent
 from netrt.decide.proxied import beside, check_proxied
 from netrt.errors import Exists, InUse, Invalid
 from netrt.ipam.pools import Pools, choose_subnet, overlaps
-from netrt.model.address import family
+from netrt.model.address import family, host_of
+from netrt.model.address import network as block_of
 from netrt.model.command import Definition
+from netrt.model.container import Attachment
 from netrt.model.decision import Event, Touched
 from netrt.model.network import PARENTED, Ingress, Mode, Network, Subnet, bridge_options
 from netrt.model.state import State
 
 Made = tuple[State, Network, tuple[Event, ...], Touched]
 """The State with the network, and what was done for it."""
+
+_FIRST = "remove it first"
 
 
 def defined(state: State, asked: Definition, facts: HostFacts, now: int, pools: Pools) -> Made:
@@ -51,6 +56,9 @@ def defined(state: State, asked: Definition, facts: HostFacts, now: int, pools: 
     check_proxied(wanted, beside(wanted, facts))
     for subnet in wanted.subnets:
         _refuse_overlap(state, wanted, subnet)
+        _refuse_held(state, wanted, subnet)
+    if held is not None and wanted.mode is Mode.BRIDGE:
+        _refuse_lost(state, held, wanted)
     if held is None:
         made = (network_event("create", wanted, now),)
         return state.with_network(wanted), wanted, made, Touched(networks=frozenset({wanted.id}))
@@ -128,14 +136,34 @@ def _meet(one: Subnet, other: Subnet) -> bool:
 
 
 def _kept(state: State, held: Network | None, given: tuple[Subnet, ...]) -> tuple[Subnet, ...]:
-    """Subnets of before that have addresses in use which no given one has."""
+    """Subnets of before that have addresses in use which no given one has. Raises InUse where a given one overlaps them."""
     cidrs = {subnet.cidr for subnet in given}
     doubtful = [subnet for subnet in held.subnets if subnet.cidr not in cidrs] if held else []
     if held is None or not doubtful:
         return ()
-    attached = (state.attachments[key] for key in state.of_network.get(held.id, ()))
-    used = {held.subnet_of(interface).cidr for attachment in attached for interface in attachment.addresses}
-    return tuple(subnet for subnet in doubtful if subnet.cidr in used)
+    used = _used(state, held)
+    kept = tuple(subnet for subnet in doubtful if subnet.cidr in used)
+    for one, other in product(given, kept):
+        if overlaps(one.cidr, other.cidr):
+            raise InUse(f"subnet {one.cidr} overlaps {other.cidr}, in which {used[other.cidr]}", hint=_FIRST)
+    return kept
+
+
+def _used(state: State, network: Network) -> dict[str, str]:
+    """The subnets that have addresses in use, and of each who holds one, in words."""
+    return {
+        network.subnet_of(interface).cidr: f"{_name(state, attachment)} holds {host_of(interface)}"
+        for attachment in _attached(state, network)
+        for interface in attachment.addresses
+    }
+
+
+def _attached(state: State, network: Network) -> Iterator[Attachment]:
+    return (state.attachments[key] for key in state.of_network.get(network.id, ()))
+
+
+def _name(state: State, attachment: Attachment) -> str:
+    return state.containers[attachment.container_id].name
 
 
 def _refuse_overlap(state: State, wanted: Network, subnet: Subnet) -> None:
@@ -145,13 +173,33 @@ def _refuse_overlap(state: State, wanted: Network, subnet: Subnet) -> None:
                 raise InUse(f"subnet {subnet.cidr} overlaps network {other.name} ({taken.cidr})")
 
 
+def _refuse_held(state: State, wanted: Network, subnet: Subnet) -> None:
+    """Raises InUse where a container holds an address that none may have now."""
+    make = type(block_of(subnet.cidr).network_address)
+    for number, what in subnet.reserved.items() if not subnet.learned else ():
+        holder = state.addresses.get((wanted.id, str(make(number))))
+        if holder is not None:
+            name = _name(state, state.attachments[holder])
+            raise InUse(f"{make(number)} cannot be the {what} of network {wanted.name}: {name} holds it", hint=_FIRST)
+
+
+def _refuse_lost(state: State, held: Network, wanted: Network) -> None:
+    """Raises InUse where a bridge would get another address than that by which routes lead, as the reference does."""
+    stay = {subnet.gateway for subnet in wanted.subnets}
+    lost = {s.gateway for s in held.subnets if wanted.publishes(family(s.cidr)) and s.gateway not in stay}
+    for attachment in _attached(state, held) if lost else ():
+        for way in attachment.routes or ():
+            if way.via in lost:
+                name = _name(state, attachment)
+                raise InUse(f"{way.via} stays the gateway of network {held.name}: {name} goes by it", hint=_FIRST)
+
+
 def learned(state: State, held: Network, said: tuple[Subnet, ...]) -> tuple[State, Network, Touched]:
     """The network with the subnets that somebody else's IPAM told of, and without those that nobody uses any more."""
     fresh = [subnet for subnet in said if not any(_same(subnet, other) for other in held.subnets)]
     if not fresh:
         return state, held, Touched()
-    attached = (state.attachments[key] for key in state.of_network.get(held.id, ()))
-    used = {held.subnet_of(interface).cidr for attachment in attached for interface in attachment.addresses}
+    used = _used(state, held)
     better = {subnet.cidr for subnet in fresh}
     old = [s for s in held.subnets if not s.learned or (s.cidr in used and (s.gateway or s.cidr not in better))]
     wanted = replace(held, subnets=(*old, *fresh))

@@ -176,6 +176,14 @@ def test_a_field_that_is_wrong(cni: Cni) -> None:
         assert words in error["msg"]
 
 
+def test_a_gateway_and_a_subnet_that_take_what_a_container_holds(cni: Cni) -> None:
+    for wrong in ({"subnet": "10.22.0.0/16", "gateway": "10.22.0.2"}, {"subnet": "10.22.0.0/24"}):
+        ipam = {"type": "netrt-host-local", **wrong}
+        error = soon(cni, {"cniVersion": "1.1.0", "name": "mynet", **bridge(ipam=ipam)})
+        assert error["code"] == 102
+        assert "c0 holds" in error["msg"], error
+
+
 def test_resolv_conf_that_is_none(cni: Cni) -> None:
     os.mkfifo("/run/fifo")
     for path in ("/run/fifo", "/dev/zero", "/run", "/run/none", "x\0y", 7):

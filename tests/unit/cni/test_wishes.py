@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from netrt.model.command import RemoveNetwork
-from tests.unit.cni.conftest import Desk, Json, config
+from tests.unit.cni.conftest import LOCAL, Desk, Json, config
 
 
 def made(desk: Desk, plugin: str = "netrt-bridge", cni_args: str = "", **more: Any) -> Json:
@@ -108,3 +108,52 @@ def test_an_unknown_argument_is_refused_unless_it_may_be_ignored(desk: Desk) -> 
     assert answer["code"] == 4
     assert "X" in answer["msg"]
     assert made(desk, cni_args="X=y;IgnoreUnknown=1")
+
+
+HELD = {**LOCAL, "subnet": "10.22.0.0/24"}
+"""Out of which c1 has 10.22.0.2 when its network's configuration is changed."""
+
+
+@pytest.mark.parametrize(
+    ("ipam", "words"),
+    [
+        ({"gateway": "10.22.0.2"}, "10.22.0.2 cannot be the gateway of network mynet: c1 holds it"),
+        ({"subnet": "10.22.0.0/16"}, "subnet 10.22.0.0/16 overlaps 10.22.0.0/24, in which c1 holds 10.22.0.2"),
+        ({"subnet": "10.22.0.0/29"}, "subnet 10.22.0.0/29 overlaps 10.22.0.0/24, in which c1 holds 10.22.0.2"),
+    ],
+)
+@pytest.mark.parametrize("plugin", ["netrt-bridge", "netrt-host-local"])
+def test_a_changed_configuration_takes_no_address_from_who_holds_it(
+    desk: Desk, plugin: str, ipam: Json, words: str
+) -> None:
+    made(desk, plugin, ipam=HELD)
+    before = desk.state
+    again = config(plugin, ipam={**HELD, **ipam})
+    answer = desk.ask(plugin, "ADD", again, CNI_IFNAME="eth1")
+    assert (answer["code"], answer["msg"]) == (102, words)
+    assert desk.state is before
+    assert desk.ask(plugin, "DEL", config(plugin)) == {}
+    assert addresses(desk.ask(plugin, "ADD", again)), "nobody holds it any more"
+
+
+def test_the_bridge_keeps_the_address_by_which_routes_lead(desk: Desk) -> None:
+    made(desk, ipam=HELD)
+    answer = desk.ask(
+        "netrt-bridge", "ADD", config("netrt-bridge", ipam={**HELD, "gateway": "10.22.0.9"}), CNI_IFNAME="eth1"
+    )
+    assert answer["msg"] == "10.22.0.1 stays the gateway of network mynet: c1 goes by it"
+
+
+@pytest.mark.parametrize(
+    ("ipam", "address"),
+    [
+        ({}, "10.22.0.3/24"),
+        ({"rangeStart": "10.22.0.9"}, "10.22.0.9/24"),
+        ({"subnet": "10.23.0.0/16"}, "10.23.0.2/16"),
+        ({"ranges": [[{"subnet": "fd00:22::/64"}]]}, "fd00:22::2/64"),
+    ],
+)
+def test_a_configuration_may_stay_or_change_otherwise(desk: Desk, ipam: Json, address: str) -> None:
+    made(desk, ipam=HELD)
+    answer = desk.ask("netrt-bridge", "ADD", config("netrt-bridge", ipam={**HELD, **ipam}), CNI_IFNAME="eth1")
+    assert address in addresses(answer)
