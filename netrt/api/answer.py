@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -97,15 +97,19 @@ class Api:
     async def ask(self, command: Command, *, dry_run: bool = False) -> Outcome:
         """What the engine makes of a command; who waits for its commit was told before this returns. Raises NetrtError."""
         if dry_run or not wants_leases(self.engine.state, command):
-            return await self._asked(command, dry_run=dry_run)
+            return await self.delivered(self.engine.submit(command, dry_run=dry_run))
         async with self.leasing(command) as complete:
-            return await self._asked(complete)
-
-    async def _asked(self, command: Command, *, dry_run: bool = False) -> Outcome:
-        return await self.delivered(self.engine.submit(command, dry_run=dry_run))
+            asked = self.engine.submit(complete)
+            try:
+                return await self.delivered(asked)
+            except asyncio.CancelledError:
+                if asked.cancelled() or asked.exception():
+                    raise
+        raise asyncio.CancelledError  # only now: it was done, and what was leased for it is in use
 
     async def delivered(self, asked: Future[T]) -> T:
-        """The engine's answer, after who waits for its commit was told. Raises NetrtError."""
+        """The engine's answer, after who waits for its commit was told. Raises NetrtError. Who is cancelled
+        meanwhile learns so when what has begun is over."""
         loop = asyncio.get_running_loop()
         over: asyncio.Future[None] = loop.create_future()
 
@@ -118,9 +122,19 @@ class Api:
         try:
             await over
         except asyncio.CancelledError:
-            asked.cancel()
+            if not asked.cancel():
+                await _over(asked)
             raise
         return asked.result()
+
+
+async def _over(asked: Future[Any]) -> None:
+    """Wait for the end of what has begun, however often who waits is cancelled."""
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    asked.add_done_callback(lambda _: loop.call_soon_threadsafe(over.set))
+    while not over.is_set():
+        with suppress(asyncio.CancelledError):
+            await over.wait()
 
 
 Handler = Callable[[Api, web.Request], Awaitable[web.StreamResponse]]
