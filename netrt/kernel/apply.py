@@ -307,9 +307,9 @@ class Hands:
         row, self._doomed = self._doomed, []
         if not row:
             return
-        self._indices.clear()
         with span(lambda: _words(row)):
             self._delete(row)
+        self._indices.clear()
 
     def _delete(self, row: Sequence[ops.DelLink]) -> None:
         if len(row) > 1:
@@ -322,7 +322,8 @@ class Hands:
             if answer.errno in (0, errno.ENODEV):  # ENODEV: all of them went meanwhile
                 return
         for op in row:
-            self._granted(op, self._deletions.delete(self._netlink, links.delete_link(op.name), [op.name]))
+            request = links.delete_link_at(self._index(op.name))
+            self._granted(op, self._deletions.delete(self._netlink, request, [op.name]))
 
     def _granted(self, op: LinkOp, answer: Answer) -> None:
         if answer.errno and not harmless(op, answer.errno):

@@ -41,8 +41,8 @@ class Deletions:
         return sum(not each.done() for each in tuple(self._waiting))
 
     def delete(self, netlink: Netlink, request: Request, names: Sequence[str]) -> Answer:
-        """Delete the links of these names by one request, in the namespace of the calling thread and of `netlink`. When this
-        returns, they are gone, or the answer says why not. Raises OSError."""
+        """Delete the links of these names by one request, which says their index or group, in the namespace of the calling thread
+        and of `netlink`. When this returns, they are gone, or the answer says why not. Raises OSError."""
         if self._all_wait():
             return netlink.ask([request])[0]
         asked = self._threads.submit(_asked, Netlink(), request)

@@ -322,6 +322,11 @@ def delete_link(name: str) -> Request:
     return _request(RTM_DELLINK, NLM_F_ACK, text(_NAME, name))
 
 
+def delete_link_at(index: int) -> Request:
+    """Delete the link of an index, and never one that has its name by then."""
+    return _request(RTM_DELLINK, NLM_F_ACK, index=index)
+
+
 def change_nothing(name: str) -> Request:
     """Only find out whether a link can be changed, because it is there."""
     return _request(RTM_NEWLINK, NLM_F_ACK, text(_NAME, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,11 @@ from netrt.dataplane import ops
 from netrt.dataplane.objects import HOST, Link, NamePort
 from netrt.dataplane.scope import Scope
 from netrt.errors import KernelRefused
+from netrt.kernel import deletion
 from netrt.kernel.deletion import THREADS
 from netrt.kernel.kernel import LinuxKernel
+from netrt.kernel.netlink import Netlink
+from netrt.kernel.wire import Answer, Request
 from tests.contract.boxes import BRIDGE, Box, up
 from tests.host import Host
 from tests.traffic import Place
@@ -47,6 +51,26 @@ def test_a_deleted_link_is_gone_at_once_and_its_names_are_free(kernel: LinuxKern
     assert 0 < waited <= THREADS
     wait_until(lambda: kernel.unfreed() == 0, what="the kernel to free what was deleted")
     assert links_of(inside) == ["lo", "eth0"]
+
+
+def test_a_late_request_deletes_no_link_that_was_made_since(
+    kernel: LinuxKernel, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else deletes the link before our request reaches the kernel, and it is made again."""
+    box, again, asked = Box(1), threading.Event(), deletion._asked
+
+    def late(netlink: Netlink, request: Request) -> Answer:
+        host.run("ip", "link", "del", box.host.name)
+        assert again.wait(10)
+        return asked(netlink, request)
+
+    monkeypatch.setattr(deletion, "_asked", late)
+    kernel.apply([*box.made(), up(box.host), up(box.inner)])
+    kernel.apply([ops.DelLink(HOST, box.host.name)])
+    kernel.apply([ops.AddVeth(box.host, box.inner), up(box.host), up(box.inner)])
+    again.set()
+    wait_until(lambda: kernel.unfreed() == 0, what="the late request")
+    assert links_of(Place(host, box.pin.path)) == ["lo", "eth0"]
 
 
 def test_many_deleted_together_are_gone_together(kernel: LinuxKernel, host: Host) -> None:
