@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from netrt.cni.refusal import CONFIGURATION, DECODING, VARIABLES, VERSION_UNKNOWN, Refusal
-from netrt.cni.result import Dns, Result, read_result, said_plainly
+from netrt.cni.result import Dns, Result, check_places, read_result, said_plainly
 from netrt.cni.version import SUPPORTED, at_least, is_version
 from netrt.errors import Invalid
 from netrt.model.names import check_ifname
@@ -97,7 +97,11 @@ class Call:
 
     def previous(self, config: Config) -> Result | None:
         """What the plugin before it in the chain yielded. Raises Refusal."""
-        return read_result(bytes(config.prev_result), self.version) if given(config.prev_result) else None
+        if not given(config.prev_result):
+            return None
+        result = read_result(bytes(config.prev_result), self.version)
+        check_places("prevResult", result)
+        return result
 
 
 def given(raw: msgspec.Raw) -> bool:

@@ -15,6 +15,9 @@ import msgspec
 from netrt.cni.refusal import CONFIGURATION, DECODING, VERSION_UNKNOWN, Refusal
 from netrt.cni.version import SUPPORTED, at_least
 
+NO_INTERFACE = -1
+"""The place of no interface, for those whose library had no null there."""
+
 _CHAINED, _ONE_SHAPE, _DETAILED = "0.3.0", "1.0.0", "1.1.0"
 
 
@@ -73,7 +76,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The addresses of an interface of the container. One that names no interface counts as its own."""
 
         def theirs(ip: Ip) -> bool:
-            if ip.interface is None or not 0 <= ip.interface < len(self.interfaces):
+            if ip.interface is None or ip.interface == NO_INTERFACE:
                 return True
             link = self.interfaces[ip.interface]
             return link.name == ifname and bool(link.sandbox)
@@ -219,6 +222,18 @@ def _check(result: Result, field: str) -> None:
         if ip.gateway:
             _check_address(f"{field}.ips[{number}].gateway", ip.gateway)
     check_routes(f"{field}.routes", result.routes)
+
+
+def check_places(field: str, result: Result) -> None:
+    """Whether each address is of an interface that is there. An IPAM plugin yields none, and what it says of them counts for
+    nothing. Raises Refusal."""
+    for number, ip in enumerate(result.ips):
+        if ip.interface is not None and not NO_INTERFACE <= ip.interface < len(result.interfaces):
+            raise Refusal(
+                CONFIGURATION,
+                f"{field}.ips[{number}].interface: {ip.interface} is out of range",
+                hint=f"{field} has {len(result.interfaces)} interfaces",
+            )
 
 
 def check_interface(field: str, text: str) -> None:

@@ -21,7 +21,7 @@ from netrt.cni.macvlan import MacvlanConfig
 from netrt.cni.own import OwnConfig
 from netrt.cni.ranges import HostLocal
 from netrt.cni.result import Dns, Result
-from tests.unit.cni.conftest import CONFIGS, Desk, Json, config
+from tests.unit.cni.conftest import BEFORE, CONFIGS, Desk, Json, config
 
 KINDS: dict[str, type[msgspec.Struct]] = {
     "netrt": OwnConfig,
@@ -177,6 +177,27 @@ def test_each_variable(desk: Desk, plugin: str, variable: str, values: tuple[str
         assert answer.get("code") == 4, f"{variable}={value[:60]!r}: {answer}"
         assert variable in answer["msg"]
         assert desk.state is before
+
+
+@pytest.mark.parametrize("plugin", [name for name in KINDS if name not in ("netrt-host-local", "netrt-loopback")])
+@pytest.mark.parametrize(("place", "interfaces"), [(99, 3), (3, 3), (-2, 3), (99, 0), (0, 0)])
+def test_an_address_of_an_interface_that_is_not_there(desk: Desk, plugin: str, place: int, interfaces: int) -> None:
+    before = {**BEFORE, "interfaces": BEFORE["interfaces"][:interfaces]}
+    before["ips"] = [*BEFORE["ips"][:interfaces], {"address": "10.33.0.9/16", "interface": place}]
+    answer = desk.ask(plugin, "ADD", config(plugin, prevResult=before))
+    field = f"prevResult.ips[{len(before['ips']) - 1}].interface"
+    assert (answer["code"], answer["msg"]) == (7, f"{field}: {place} is out of range")
+    assert not desk.state.attachments
+
+
+def test_an_address_of_no_interface_that_is_said(desk: Desk) -> None:
+    """-1 says what null says, for those whose library had no null there."""
+    for place in (None, -1):
+        given = config("netrt-portmap", prevResult={**BEFORE, "ips": [{**BEFORE["ips"][0], "interface": place}]})
+        assert "code" not in desk.ask("netrt-portmap", "ADD", given)
+        (attachment,) = desk.state.attachments.values()
+        assert attachment.addresses == ("10.33.0.2/16",)
+        assert desk.ask("netrt-portmap", "DEL", given) == {}
 
 
 NO_JSON = (

@@ -94,7 +94,7 @@ def test_each_property_of_a_link(desk: Desk, change: dict[str, Any], words: str)
 )
 def test_what_the_runtime_remembers_differently(desk: Desk, change: Json, words: str) -> None:
     (plugin, given), *_ = added(desk)
-    before = {**given["prevResult"], "interfaces": [{"name": "eth0", "sandbox": NETNS}], **change}
+    before = {**given["prevResult"], "interfaces": [{"name": "eth0", "sandbox": NETNS}], "ips": [], **change}
     answer = desk.ask(plugin, "CHECK", {**given, "prevResult": before})
     assert answer["code"] == 105
     assert words in answer["msg"]
