@@ -26,6 +26,7 @@ from netrt.ipam.pools import Pools, choose_subnet, is_default, overlaps
 from netrt.model.address import family, parse_ip, parse_network
 from netrt.model.command import CreateNetwork, PruneNetworks, RemoveNetwork
 from netrt.model.decision import Decision, Event, Touched
+from netrt.model.ledger import lowest
 from netrt.model.names import check_name
 from netrt.model.network import DEFAULT_NETWORK, MADE, PARENTED, PREDEFINED, Mode, Network, Subnet
 from netrt.model.state import State
@@ -119,12 +120,26 @@ def create_network(state: State, command: CreateNetwork, facts: HostFacts, now: 
     if network.mode in PARENTED:
         parent = find_parent(network, facts)
         network = replace(network, subnets=tuple(without_host(subnet, parent) for subnet in network.subnets))
+    _check_room(network)
     return Decision(
         state=state.with_network(network),
         touched=Touched(networks=frozenset({network.id})),
         events=(network_event("create", network, now),),
         id=network.id,
     )
+
+
+def _check_room(network: Network) -> None:
+    """Raises Invalid where a network could never give an address of one of its families."""
+    for version in (4, 6):
+        subnets = network.subnets_of(version)
+        if subnets and not lowest(subnets, lambda _: False):
+            part, cidr = subnets[0].ip_range, subnets[0].cidr
+            where = f"ip-range {part} of subnet {cidr}" if part else f"subnet {cidr}"
+            raise Invalid(
+                f"{where} has no address for containers",
+                hint="nobody gets a network or broadcast address, a gateway, an aux-address",
+            )
 
 
 def check_bridge_name(state: State, network: Network) -> None:

@@ -55,6 +55,31 @@ def test_what_is_given_is_kept_in_canonical_text() -> None:
     assert network.labels == {"tier": "a"}
 
 
+@pytest.mark.parametrize(
+    "subnet",
+    [
+        Subnet(cidr="10.9.3.0/24", ip_range="10.9.3.2/32"),
+        Subnet(cidr="10.9.3.0/24", gateway="10.9.3.9", ip_range="10.9.3.8/31"),
+        Subnet(cidr="10.9.3.0/30"),
+        Subnet(cidr="fd00:9::/64", ip_range="fd00:9::2/128"),
+        Subnet(cidr="fd00:9::/126", auxiliary={"dns": "fd00:9::2"}),
+    ],
+)
+def test_one_address_is_enough(subnet: Subnet) -> None:
+    host = Asked()
+    host.ask(CreateNetwork(id=host.id(), name="small", subnets=(subnet,)))
+    host.run("box", "small")
+    assert len(host.on("box")[0].addresses) == (2 if ":" in subnet.cidr else 1)
+
+
+def test_a_range_without_an_address_beside_one_with_some() -> None:
+    host = Asked()
+    given = Subnet(cidr="10.9.3.0/24", ip_range="10.9.3.0/32"), Subnet(cidr="10.9.4.0/24")
+    host.ask(CreateNetwork(id=host.id(), name="both", subnets=given))
+    host.run("box", "both")
+    assert host.on("box")[0].addresses == ("10.9.4.2/24",)
+
+
 def test_the_gateway_avoids_auxiliary_addresses() -> None:
     host = Asked()
     given = Subnet(cidr="10.1.0.0/24", auxiliary={"a": "10.1.0.1", "b": "10.1.0.2"})

@@ -52,6 +52,8 @@ def container(mode: str = "app", *publish: str, name: str = "new", **more: objec
     return lambda host: host.run(name, mode, publish=publish, **more)
 
 
+NOBODY = "nobody gets a network or broadcast address, a gateway, an aux-address"
+
 NETWORKS = [
     (network("app"), Exists, "network with name app already exists"),
     (network("bridge"), Invalid, "network bridge is predefined and cannot be created (choose another name)"),
@@ -69,6 +71,20 @@ NETWORKS = [
         network("new", Subnet(cidr="10.65.0.0/24")),
         Conflict,
         "subnet 10.65.0.0/24 overlaps the host's route 10.64.0.0/10",
+    ),
+    *(
+        (network("new", subnet), Invalid, f"{where} has no address for containers ({NOBODY})")
+        for subnet, where in (
+            (Subnet(cidr="10.9.3.0/24", ip_range="10.9.3.0/32"), "ip-range 10.9.3.0/32 of subnet 10.9.3.0/24"),
+            (Subnet(cidr="10.9.3.0/24", ip_range="10.9.3.0/31"), "ip-range 10.9.3.0/31 of subnet 10.9.3.0/24"),
+            (Subnet(cidr="10.9.3.0/24", ip_range="10.9.3.255/32"), "ip-range 10.9.3.255/32 of subnet 10.9.3.0/24"),
+            (
+                Subnet(cidr="10.9.3.0/24", gateway="10.9.3.9", ip_range="10.9.3.9/32"),
+                "ip-range 10.9.3.9/32 of subnet 10.9.3.0/24",
+            ),
+            (Subnet(cidr="fd00:9::/64", ip_range="fd00:9::/127"), "ip-range fd00:9::/127 of subnet fd00:9::/64"),
+            (Subnet(cidr="10.9.3.0/30", auxiliary={"dns": "10.9.3.2"}), "subnet 10.9.3.0/30"),
+        )
     ),
     (
         network("new", Subnet(cidr="10.9.0.0/24"), Subnet(cidr="10.9.0.128/25")),
