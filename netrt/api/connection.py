@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import netrt.errors
 from netrt.api.wire import Connection
-from netrt.errors import NetrtError, Unavailable
+from netrt.errors import Invalid, NetrtError, Unavailable
 from netrt.paths import ROOT_VARIABLE, Paths
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Transport:
     def request(self, method: str, path: str, query: Mapping[str, str] = NOTHING, body: Any = None) -> Any:
         """Ask, and return the decoded JSON of the answer, None where it has no body. A question (GET) that a daemon took with it
         to its end is asked once more, of the next one. Raises NetrtError."""
+        check_utf8(query)
+        check_utf8(body)
         return self._answered(method, path, query, body, again=method == "GET")
 
     def _answered(self, method: str, path: str, query: Mapping[str, str], body: Any, *, again: bool) -> Any:
@@ -99,13 +101,34 @@ class Transport:
         return connection
 
 
+_WORDS = {"Cmd": "argument", "Env": "variable", "": "name"}
+"""What some fields are called on a command line."""
+
+
+def check_utf8(value: object, field: str = "") -> None:
+    """Raises Invalid where a text of a request, whichever, came from bytes that are not UTF-8: JSON has no such texts."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise Invalid(f"{_WORDS.get(field, field)} {value[:80]!r} is not UTF-8") from None
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            check_utf8(key, field)
+            check_utf8(each, key)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            check_utf8(each, field)
+
+
 _PLAIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 
 
 def segment(text: str) -> str:
-    """A part of a path. What quotes it is loaded where it is needed: names and ids stand as they are."""
+    """A part of a path. What quotes it is loaded where it is needed: names and ids stand as they are. Raises Invalid."""
     if not text.strip(_PLAIN):
         return text
+    check_utf8(text)
     from urllib.parse import quote
 
     return quote(text, safe="")

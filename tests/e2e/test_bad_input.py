@@ -119,6 +119,7 @@ REFUSED: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     ((*BOX, "--name", "a'b"), ("allowed",)),
     ((*BOX, "--name", "a\nb"), (r"a\nb", "allowed")),
     ((*BOX, "--name", LONG), ("63",)),
+    ((*BOX, "printf", "x\udcff"), ("argument", "UTF-8")),
     ((*BOX, "--name", "web."), ("web.", "at the end")),
     ((*BOX, "--hostname", "a_b c"), ("hostname",)),
     ((*BOX, "--hostname", "a.-b"), ("hostname", "beside a dot")),

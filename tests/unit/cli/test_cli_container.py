@@ -69,6 +69,25 @@ def test_ps_all_and_filters(daemon: StandIn, netrt: Netrt) -> None:
     assert daemon.asked[-1].query == {"all": "1", "filters": '{"network": ["front"]}'}
 
 
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("container", "create", "printf", "x\udcff"), r"argument 'x\udcff' is not UTF-8"),
+        (("run", "-d", "-e", "A=x\udcff", "true"), r"variable 'A=x\udcff' is not UTF-8"),
+        (("container", "create", "-w", "/x\udcff", "true"), r"WorkingDir '/x\udcff' is not UTF-8"),
+        (("rm", "x\udcff"), r"name 'x\udcff' is not UTF-8"),
+    ],
+)
+def test_what_is_not_utf8_is_named_and_not_sent(
+    daemon: StandIn, netrt: Netrt, argv: tuple[str, ...], words: str
+) -> None:
+    """As Python has bytes of a command line that are none."""
+    done = netrt(*argv)
+    assert done.status
+    assert done.err == f"netrt: {words}\n"
+    assert not daemon.asked
+
+
 def test_create_sends_docker_s_body(daemon: StandIn, netrt: Netrt, monkeypatch: pytest.MonkeyPatch) -> None:
     daemon.answer("POST", "/containers/create", {"Id": ID, "Warnings": []}, 201)
     monkeypatch.setenv("HERE", "there")
