@@ -58,7 +58,12 @@ class FakeKernel:
         self.lived_in: frozenset[int] = frozenset()
 
     def facts(
-        self, *, listeners: Collection[str] = (), fresh: bool = False, parents: Collection[str] = ()
+        self,
+        *,
+        listeners: Collection[str] = (),
+        owners: bool = False,
+        fresh: bool = False,
+        parents: Collection[str] = (),
     ) -> HostFacts:
         return replace(
             self.known, listeners=tuple(listener for listener in self.listening if listener.protocol in listeners)

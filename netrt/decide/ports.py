@@ -83,9 +83,17 @@ def resolve_ports(
 
 
 def check_free(state: State, container: Container, facts: HostFacts) -> None:
-    """Whether a container that held none of its ports may have them again. Raises InUse, Conflict."""
+    """Whether a container that held none of its ports may have them again. Raises InUse, Conflict; Invalid where the host
+    has lost the address of one."""
     for mapping in container.held_ports:
+        _check_local(state, mapping.host_ip, facts)
         _reserved(state, mapping, Mine(), facts)
+
+
+def is_particular(host_ip: str) -> bool:
+    """Whether this is an address that one host has and another has not: neither loopback, nor all addresses."""
+    address = ipaddress.ip_address(host_ip) if host_ip else None
+    return address is not None and not (address.is_loopback or address.is_unspecified)
 
 
 def _checked(state: State, mapping: PortMapping, reach: _Reach, facts: HostFacts) -> PortMapping:
@@ -97,16 +105,15 @@ def _checked(state: State, mapping: PortMapping, reach: _Reach, facts: HostFacts
     host_ip = str(parse_ip("host address", mapping.host_ip)) if mapping.host_ip else reach.binding
     if host_ip and family(host_ip) not in reach.versions:
         raise Invalid(f"{port} on {host_ip}: no network of the container leads outside by IPv{family(host_ip)}")
-    if host_ip and not _is_local(state, host_ip, facts):
-        raise Invalid(f"host address {host_ip} is not an address of this host")
+    _check_local(state, host_ip, facts)
     return replace(mapping, host_ip=host_ip) if host_ip != mapping.host_ip else mapping
 
 
-def _is_local(state: State, host_ip: str, facts: HostFacts) -> bool:
-    address = ipaddress.ip_address(host_ip)
-    if address.is_loopback or address.is_unspecified or host_ip in facts.addresses:
-        return True
-    return any(subnet.gateway == host_ip for network in state.networks.values() for subnet in network.subnets)
+def _check_local(state: State, host_ip: str, facts: HostFacts) -> None:
+    if not is_particular(host_ip) or host_ip in facts.addresses:
+        return
+    if not any(subnet.gateway == host_ip for network in state.networks.values() for subnet in network.subnets):
+        raise Invalid(f"host address {host_ip} is not an address of this host")
 
 
 def _reserved(state: State, mapping: PortMapping, mine: Mine, facts: HostFacts) -> PortMapping:

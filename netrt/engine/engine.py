@@ -322,7 +322,7 @@ class Engine:
                 raise
             return self._decide(command, facts), facts
         except Conflict:  # with a process or a route of the host: read it all again, so that the message names it
-            facts = self._kernel.facts(listeners=PROTOCOLS, fresh=True)
+            facts = self._kernel.facts(listeners=PROTOCOLS, owners=True, fresh=True)
             return self._decide(command, facts), facts
 
     def _decide(self, command: Command, facts: HostFacts) -> Decision:

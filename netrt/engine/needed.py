@@ -1,16 +1,19 @@
 """What must be known of the host for a command: reading it all takes longer than most commands do.
 
-Facts are read anew only where a subnet or a lease is chosen or checked by them; listeners only where a port is published; parents
-where something is to stand on them."""
+Facts are read anew only where a subnet, a lease or the address of a published port is chosen or checked by them; listeners only
+where a port is published; parents where something is to stand on them."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from netrt.decide.lookup import find_network
+from msgspec.structs import replace
+
+from netrt.decide.lookup import find_container, find_network
 from netrt.decide.networks import DEFAULT_NAMES
+from netrt.decide.ports import is_particular
 from netrt.errors import NetrtError
 from netrt.model.command import (
     Adjust,
@@ -24,7 +27,7 @@ from netrt.model.command import (
     Publish,
     UpdateNetwork,
 )
-from netrt.model.network import DEFAULT_NETWORK, parents_named, standing_on, stands_on
+from netrt.model.network import DEFAULT_NETWORK, Network, parents_named, standing_on, stands_on
 from netrt.model.port import PROTOCOLS, PortMapping
 from netrt.model.state import State
 
@@ -46,46 +49,60 @@ def needed(state: State, command: Command) -> Needs:
         case CreateNetwork(mode=mode, options=options):
             return Needs(fresh=True, parents=parents_named(mode, options))
         case UpdateNetwork(network=ref):
-            return Needs(fresh=bool(command.grow or command.add or command.ipv6), parents=_parents(state, ref))
+            return Needs(
+                fresh=bool(command.grow or command.add or command.ipv6), parents=standing_on(_meant(state, ref))
+            )
         case CreateContainer(endpoints=wished):
             refs = command.network_mode, *(endpoint.network for endpoint in wished)
-            leased = any(endpoint.dhcp for endpoint in wished)
+            leased, networks = any(endpoint.dhcp for endpoint in wished), _meant(state, *refs)
             return Needs(
-                fresh=leased or _lacks_default(state, *refs),
+                fresh=leased or _lacks_default(state, *refs) or _placed(command.ports, networks),
                 listeners=_protocols(command.ports),
-                parents=_parents(state, *refs),
+                parents=standing_on(networks),
             )
         case Connect(endpoint=wish):
             fresh = wish.dhcp is not None or _lacks_default(state, wish.network)
-            return Needs(fresh=fresh, parents=_parents(state, wish.network))
+            return Needs(fresh=fresh, parents=standing_on(_meant(state, wish.network)))
         case NoteLease():
             return Needs(fresh=_moves(state, command))
-        case NoteProcess(state=noted):
-            return Needs(listeners=frozenset(PROTOCOLS if noted.starting else ()))
+        case NoteProcess(container=ref, state=noted):
+            before = state.containers.get(ref)
+            back = () if before is None or before.held_ports else replace(before, state=noted).held_ports
+            return Needs(fresh=_placed(back), listeners=frozenset(PROTOCOLS if noted.starting else ()))
         case Attach(definition=definition):
             defined = stands_on(definition.mode, definition.options) if definition else _NONE
+            networks = _meant(state, command.endpoint.network)
             return Needs(
                 fresh=command.endpoint.dhcp is not None
-                or (definition is not None and definition.name not in state.network_names),
+                or (definition is not None and definition.name not in state.network_names)
+                or _placed(command.ports, networks),
                 listeners=_protocols(command.ports),
-                parents=defined | _parents(state, command.endpoint.network),
+                parents=defined | standing_on(networks),
             )
-        case Publish(add=ports):
-            return Needs(listeners=_protocols(ports))
-        case Adjust():
-            return Needs(listeners=_protocols(command.ports or ()))
+        case Publish(container=ref, add=ports):
+            return Needs(fresh=_placed(ports, _around(state, ref)), listeners=_protocols(ports))
+        case Adjust(container=ref, ports=wished):
+            ports = wished or ()
+            return Needs(fresh=_placed(ports, _around(state, ref)), listeners=_protocols(ports))
         case _:
             return Needs()
 
 
-def _parents(state: State, *refs: str) -> frozenset[str]:
-    """The parents of the networks that are meant, as far as these are there."""
-    found: set[str] = set()
+def _meant(state: State, *refs: str) -> Sequence[Network]:
+    """The networks that are meant, as far as they are there."""
+    found: list[Network] = []
     for ref in refs:
         with contextlib.suppress(NetrtError):
-            held = state.networks.get(state.network_names.get(ref, ref))
-            found |= standing_on([held or find_network(state, ref)])
-    return frozenset(found)
+            found.append(state.networks.get(state.network_names.get(ref, ref)) or find_network(state, ref))
+    return found
+
+
+def _around(state: State, ref: str) -> Sequence[Network]:
+    """The networks that a container is on; none where there is no such container."""
+    with contextlib.suppress(NetrtError):
+        mine = state.attachments_of(find_container(state, ref).id)
+        return [state.networks[attachment.network_id] for attachment in mine]
+    return ()
 
 
 def _moves(state: State, command: NoteLease) -> bool:
@@ -101,3 +118,11 @@ def _lacks_default(state: State, *networks: str) -> bool:
 
 def _protocols(ports: Iterable[PortMapping]) -> frozenset[str]:
     return frozenset(mapping.protocol for mapping in ports)
+
+
+def _placed(ports: Sequence[PortMapping], networks: Iterable[Network] = ()) -> bool:
+    """Whether any of these is for an address that the host must have: its own, or the one that a network binds ports to."""
+    own = {mapping.host_ip for mapping in ports}
+    if "" in own:
+        own.update(network.bridge.host_binding_ipv4 or "" for network in networks if network.publishes(4))
+    return any(map(is_particular, own))

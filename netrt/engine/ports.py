@@ -22,10 +22,15 @@ class Kernel(Protocol):
     """The kernel of one host. Used from the engine's thread only."""
 
     def facts(
-        self, *, listeners: Collection[str] = (), fresh: bool = False, parents: Collection[str] = ()
+        self,
+        *,
+        listeners: Collection[str] = (),
+        owners: bool = False,
+        fresh: bool = False,
+        parents: Collection[str] = (),
     ) -> HostFacts:
-        """What the host is like. Kept from call to call unless `fresh`; listeners are read anew, of these protocols only;
-        `parents` are links to look at, now and whenever it is `fresh`."""
+        """What the host is like. Kept from call to call unless `fresh`; listeners are read anew, of these protocols only, with
+        `owners` whose they are; `parents` are links to look at, now and whenever it is `fresh`."""
 
     def observe(self, scope: Scope) -> HostState:
         """What the kernel holds of what the scope names. A sandbox that is not there simply shows nothing."""

@@ -99,11 +99,16 @@ class LinuxKernel:
         self._deletions.close()
 
     def facts(
-        self, *, listeners: Collection[str] = (), fresh: bool = False, parents: Collection[str] = ()
+        self,
+        *,
+        listeners: Collection[str] = (),
+        owners: bool = False,
+        fresh: bool = False,
+        parents: Collection[str] = (),
     ) -> HostFacts:
-        """What the host is like. Kept from call to call unless `fresh`; listeners are read anew, of these protocols only, and
-        their owners are looked up only when both are asked for; `parents` are links to look at, now and whenever it is `fresh`.
-        Raises KernelRefused."""
+        """What the host is like. Kept from call to call unless `fresh`; listeners are read anew, of these protocols only, with
+        `owners` whose they are, which takes long; `parents` are links to look at, now and whenever it is `fresh`. Raises
+        KernelRefused."""
         try:
             self._parents.update(parents)
             anew = fresh or self._facts is None
@@ -114,7 +119,7 @@ class LinuxKernel:
                 self._facts = self._with_parents(self._facts, probed=anew)
             if not listeners:
                 return self._facts
-            return replace(self._facts, listeners=read_listeners(listeners, self._sockets, owners=fresh))
+            return replace(self._facts, listeners=read_listeners(listeners, self._sockets, owners=owners))
         except OSError as error:
             raise _unreadable(error) from error
 

@@ -109,6 +109,21 @@ def test_not_taken_by_a_listener_elsewhere(site: Site) -> None:
     assert seen(site.outside, HOST4, 9301, server) == OUTSIDE4
 
 
+def test_addresses_of_the_host_that_come_and_go(site: Site) -> None:
+    """Whoever gave the host an address can publish on it at once; and nobody on one that it has no more."""
+    late = "192.0.2.11"
+    server = site.web.tcp(80)
+    site.netrt.host.run("ip", "addr", "add", f"{late}/24", "dev", "uplink")
+    site.netrt("publish", "add", "web", f"{late}:8502:80")
+    assert seen(site.outside, late, 8502, server) == OUTSIDE4
+    site.netrt("run", "--name", "once", "--network", "lan", "-p", f"{late}:8503:80", "--", "true")
+    site.netrt.host.run("ip", "addr", "del", f"{late}/24", "dev", "uplink")
+    lost = f"host address {late} is not an address of this host"
+    assert lost in site.netrt.refused("publish", "add", "web", f"{late}:8504:80")
+    assert lost in site.netrt.refused("container", "create", "--network", "lan", "-p", f"{late}:8505:80")
+    assert lost in site.netrt.refused("start", "once")
+
+
 def test_a_restart_of_the_daemon_keeps_the_port(site: Site) -> None:
     server = site.web.tcp(80)
     assert seen(site.outside, HOST4, 8080, server) == OUTSIDE4

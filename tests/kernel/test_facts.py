@@ -234,5 +234,5 @@ def test_listeners_are_read_when_asked_for(host: Host, kernel: LinuxKernel) -> N
     assert kernel.facts().listeners == kernel.facts(listeners=("udp",)).listeners == ()
     (server,) = kernel.facts(listeners=("tcp",)).listeners
     assert (server.protocol, server.ip, server.port, server.owner) == ("tcp", "0.0.0.0", 8080, "")
-    (server,) = kernel.facts(listeners=("tcp",), fresh=True).listeners
+    (server,) = kernel.facts(listeners=("tcp",), owners=True).listeners
     assert server.owner == f"python3 (pid {child.pid})"

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from netrt.dataplane.facts import HostFacts, Listener
 from netrt.decide.ports import FIRST_FREE, LAST_FREE, resolve_ports
-from netrt.errors import Conflict
+from netrt.errors import Conflict, Invalid
 from netrt.model.command import Endpoint
+from netrt.model.container import ProcessSpec
 from netrt.model.network import Mode, Network, Subnet
 from netrt.model.port import PortMapping, parse_port
 from netrt.model.state import State
@@ -73,6 +74,19 @@ def test_processes_of_the_host(host: Asked, listener: Listener, text: str, meet:
             host.run("web", "app", publish=[text])
     else:
         host.run("web", "app", publish=[text])
+
+
+def test_a_start_needs_the_addresses_of_its_ports(host: Asked) -> None:
+    host.run(
+        "web", "app", publish=[f"{HOST_ADDRESS4}:8080:80", "127.0.0.1:8081:80"], process=ProcessSpec(command=("true",))
+    )
+    ended = {"started": "now", "finished": "now"}
+    host.note("web", **ended)
+    host.facts = HostFacts()
+    with pytest.raises(Invalid, match=f"host address {HOST_ADDRESS4} is not an address of this host"):
+        host.note("web", **ended, starting=True)
+    host.facts = HostFacts(addresses=(HOST_ADDRESS4,))
+    host.note("web", **ended, starting=True)
 
 
 def test_a_network_may_bind_its_ports_to_one_address(host: Asked) -> None:
