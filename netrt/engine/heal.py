@@ -21,7 +21,7 @@ from netrt.dataplane.diff import plan
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.heard import ALL, Heard
 from netrt.dataplane.hoststate import HostState
-from netrt.dataplane.objects import HOST, Element, Foreign, Key, Link, Skeleton
+from netrt.dataplane.objects import HOST, MARK, Element, Foreign, Key, Link, Skeleton
 from netrt.dataplane.ops import Op
 from netrt.dataplane.scope import Scope
 from netrt.engine.converge import ALL_RULES, converge_whole, forgotten, ruleset
@@ -135,12 +135,19 @@ def concerned(kernel: Kernel, state: State, heard: Heard) -> Piece:
         wrong |= {name for name, outer in heard.outer.items() if not _stands(outer, links.get(name))}
         wrong |= {name for name, inner in heard.inner.items() if not _inside(inner, links.get(name), wanted)}
     found = _about(state, bridges, wrong)
-    back = _back(kernel, state, {bridges[name] for name in heard.changed | heard.outer.keys() if name in bridges})
+    heard_of = [name for name in heard.changed | heard.outer.keys() if name in bridges]
+    others = {bridges[name] for name in heard_of if name in wrong or state.networks[bridges[name]].is_guest}
+    back = _back(kernel, state, others)
     unpinned = frozenset(state.sandboxes[path] for path in heard.unpinned if path in state.sandboxes)
     found = replace(found, containers=found.containers | back | unpinned)
     closed = ALL in heard.closed  # then our rules may have to keep the host from being a router (facts.raised)
     off = state.networks.keys() if closed else {bridges[name] for name in heard.closed if name in bridges}
-    return Piece(about=replace(found, networks=found.networks | off), rules=heard.rules or closed)
+    strange = [name for name in heard.outer if name not in bridges and name not in state.links]
+    return Piece(
+        about=replace(found, networks=found.networks | off),
+        rules=heard.rules or closed,
+        strays=bool(others) and any(heard.outer[name].alias.startswith(MARK) for name in strange),
+    )
 
 
 def heal(kernel: Kernel, state: State, piece: Piece, elements: set[Key] | None = None) -> Healed:
@@ -246,17 +253,18 @@ def away(kernel: Kernel, state: State) -> frozenset[tuple[str, str]]:
 
 
 def _back(kernel: Kernel, state: State, networks: Collection[str]) -> frozenset[str]:
-    """The containers of those of these networks whose bridges somebody else made, and made again: one port tells of all."""
+    """The containers of those of these networks whose bridge is another one than it was, for somebody made it again, or gave it
+    another name: nothing is said of its ports then. One port tells of all."""
     found: frozenset[str] = frozenset()
     for network in networks:
-        on = sorted(state.of_network.get(network, ())) if state.networks[network].is_guest else []
+        on = sorted(state.of_network.get(network, ()))
         first = next((state.attachments[key] for key in on), None)
         if first is None:
             continue
         key: Key = ("link", HOST, first.link)
         seen = kernel.observe(Scope(keys=frozenset({key}), links=frozenset(), sandboxes=frozenset()))
-        link = seen.get(Link, *key)
-        if link is not None and link.master != bridge_link(state.networks[network]):
+        link, held = seen.get(Link, *key), state.networks[network]
+        if link.master != bridge_link(held) if link else not held.is_guest:
             found |= {container for container, _ in on}
     return found
 
