@@ -11,11 +11,10 @@ counts. Rule 2: what adds something (an address, a route) is no news: what is to
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from pyroute2.netlink import NLM_F_REPLACE
 from pyroute2.netlink.rtnl import (
@@ -37,7 +36,7 @@ from netrt.dataplane.objects import HOST, ROUTE_PROTOCOL, Link, LinkKind
 from netrt.kernel import links, routes
 from netrt.kernel.facts import HALF
 from netrt.kernel.links import SeenLink
-from netrt.kernel.netlink import Netlink
+from netrt.kernel.netlink import Netlink, halfword, let_through
 from netrt.kernel.wire import Message, attributes, messages, number
 from netrt.model.address import prefix_of
 
@@ -57,35 +56,22 @@ _RULES = {RTM_NEWRULE, RTM_DELRULE}
 _TAKEN = {RTM_DELADDR, RTM_DELQDISC, RTM_DELTFILTER}
 
 
-def _filter() -> bytes:
-    """A program of the socket (classic BPF, linux/filter.h) that lets nothing through that only adds: addresses, and routes that
-    take nobody's place, but for default routes of others. That is half of what an attach announces. It reads the type and the
-    flags of struct nlmsghdr, and prefix length and protocol of struct rtmsg behind it."""
-
-    def halfword(value: int) -> int:
-        return int.from_bytes(struct.pack("=H", value), "big")  # as BPF reads it
-
-    return b"".join(
-        struct.pack("=HBBI", *step)
-        for step in (
-            (0x28, 0, 0, 4),  # load the type
-            (0x15, 7, 0, halfword(RTM_NEWADDR)),
-            (0x15, 0, 7, halfword(RTM_NEWROUTE)),
-            (0x28, 0, 0, 6),  # load the flags
-            (0x45, 5, 0, halfword(NLM_F_REPLACE)),
-            (0x30, 0, 0, 17),  # load rtm_dst_len
-            (0x25, 2, 0, HALF),
-            (0x30, 0, 0, 21),  # load rtm_protocol
-            (0x15, 0, 1, ROUTE_PROTOCOL),
-            (0x06, 0, 0, 0),  # drop
-            (0x06, 0, 0, 0xFFFFFFFF),  # pass
-        )
-    )
-
-
-_FILTER = ctypes.create_string_buffer(_filter(), len(_filter()))
-_FILTER_AT = ctypes.addressof(_FILTER)
-_ATTACH_FILTER = 26  # SO_ATTACH_FILTER
+_FILTER = (
+    (0x28, 0, 0, 4),  # load the type
+    (0x15, 7, 0, halfword(RTM_NEWADDR)),
+    (0x15, 0, 7, halfword(RTM_NEWROUTE)),
+    (0x28, 0, 0, 6),  # load the flags
+    (0x45, 5, 0, halfword(NLM_F_REPLACE)),
+    (0x30, 0, 0, 17),  # load rtm_dst_len
+    (0x25, 2, 0, HALF),
+    (0x30, 0, 0, 21),  # load rtm_protocol
+    (0x15, 0, 1, ROUTE_PROTOCOL),
+    (0x06, 0, 0, 0),  # drop
+    (0x06, 0, 0, 0xFFFFFFFF),  # pass
+)
+"""Lets nothing through that only adds: addresses, and routes that take nobody's place, but for default routes of others. That is
+half of what an attach announces. It reads the type and the flags of struct nlmsghdr, and prefix length and protocol of struct
+rtmsg behind it."""
 
 Place = tuple[int, int]
 """A link: the number of its namespace, and its index there."""
@@ -99,7 +85,7 @@ class Events:
         with contextlib.suppress(PermissionError):
             self._socket.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _ROOM)
         self._socket.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HP", len(_FILTER) // 8, _FILTER_AT))
+        let_through(self._socket, _FILTER)
         self._socket.bind((0, 0))
         for group in _GROUPS:
             self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
@@ -116,6 +102,11 @@ class Events:
 
     def close(self) -> None:
         self._socket.close()
+
+    def links_into(self, namespaces: Collection[int]) -> frozenset[str]:
+        """The names of the links of the host whose other ends are in namespaces of these numbers."""
+        found = [name for (nsid, _), name in self._names.items() if nsid in namespaces] if namespaces else ()
+        return frozenset(found)
 
     def heard(self) -> Heard:
         """What was announced since this was asked last. Raises OSError."""

@@ -33,6 +33,7 @@ from netrt.kernel.inhabited import inhabited
 from netrt.kernel.listeners import listeners as read_listeners
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.nft import Nft
+from netrt.kernel.nftjournal import Abroad
 from netrt.kernel.observe import marked, observe
 from netrt.kernel.parents import lacking
 from netrt.kernel.parents import parents as read_parents
@@ -72,6 +73,7 @@ class LinuxKernel:
         self._spares = Spares(self._deletions.close_soon)
         self._nft = Nft(lock=lock_rules)
         self._events = Events(self._netlink)
+        self._abroad = Abroad()
         self._forwarding = Forwarding(paths.forwarding)
         self._entered = Entered(paths.entered)
         self._pins = Pins()
@@ -87,6 +89,7 @@ class LinuxKernel:
         self._together.close()
         self._nft.close()
         self._events.close()
+        self._abroad.close()
         self._netlink.close()
         self._conntrack.close()
         self._sockets.close()
@@ -153,9 +156,15 @@ class LinuxKernel:
         try:
             heard = self._events.heard()
             rules, foreign = self._nft.disturbed(), self._nft.foreign_disturbed()
-            unpinned = self._pins.taken()
+            robbed, lost = self._abroad.robbed()
             return replace(
-                heard, unpinned=unpinned, rules=rules, foreign=foreign, way=(heard.way or heard.lost) and self._moved()
+                heard,
+                robbed=heard.robbed | self._events.links_into(robbed),
+                unpinned=self._pins.taken(),
+                rules=rules,
+                foreign=foreign,
+                way=(heard.way or heard.lost) and self._moved(),
+                lost=heard.lost or lost,
             )
         except OSError as error:
             raise _unreadable(error) from error
@@ -199,7 +208,7 @@ class LinuxKernel:
         nftables, which cannot where our tables are not locked. One, because each wakes who listens, and during a command the
         engine then waits for the interpreter."""
         self._listened = True
-        for ear in (self._events, self._pins, *((self._nft,) if self.locked else ())):
+        for ear in (self._events, self._abroad, self._pins, *((self._nft,) if self.locked else ())):
             self._together.register(ear, select.EPOLLIN)
         return self._together.fileno(), self._nft.fileno()
 

@@ -8,6 +8,7 @@ an answer is lost (the kernel had no memory for it), those that come after it ar
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import os
@@ -31,6 +32,7 @@ from netrt.kernel.wire import Answer, Message, Request, answer, messages
 
 _CAP_ACK, _EXT_ACK, _STRICT = 10, 11, 12  # NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK
 _SIOCGSKNS = 0x894C
+_ATTACH_FILTER = 26  # SO_ATTACH_FILTER
 SIOCGIFMTU, SIOCGIFHWADDR, SIOCGIFINDEX = 0x8921, 0x8927, 0x8933
 _IFREQ = struct.Struct("16s24s")
 _BATCH = 32
@@ -155,6 +157,18 @@ class Netlink:
         if refused.errno:
             raise OSError(refused.errno, refused.text or "netlink dump refused")
         return found
+
+
+def let_through(listening: socket.socket, program: Sequence[tuple[int, int, int, int]]) -> None:
+    """Let nothing through to a socket but what a program (classic BPF, linux/filter.h) lets. Raises OSError."""
+    steps = b"".join(struct.pack("=HBBI", *step) for step in program)
+    held = ctypes.create_string_buffer(steps, len(steps))
+    listening.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HP", len(program), ctypes.addressof(held)))
+
+
+def halfword(value: int) -> int:
+    """As such a program reads it."""
+    return int.from_bytes(struct.pack("=H", value), "big")
 
 
 def device(asking: socket.socket, what: int, name: str) -> bytes:

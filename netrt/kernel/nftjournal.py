@@ -4,7 +4,7 @@ Theory: a transaction announces each object that it changed, then its generation
 by somebody else to tables that are not ours costs us a glance, where a new listing of ours would cost time with each element.
 
 Rule 1: a generation is only believed when its announcement was heard. Rule 2: when announcements were lost, everything may have
-changed.
+changed. Rule 3: what containers do in their sandboxes is heard by a socket of its own, so that they can fill no other's.
 """
 
 from __future__ import annotations
@@ -13,23 +13,57 @@ import contextlib
 import errno
 import select
 import socket
+import sys
 from collections.abc import Iterator
 
 from pyroute2.netlink import NETLINK_NETFILTER
 from pyroute2.netlink.nfnetlink import NFNL_SUBSYS_NFTABLES
-from pyroute2.netlink.nfnetlink.nftsocket import NFT_MSG_NEWGEN
+from pyroute2.netlink.nfnetlink.nftsocket import (
+    NFPROTO_IPV4,
+    NFT_MSG_DELSETELEM,
+    NFT_MSG_NEWCHAIN,
+    NFT_MSG_NEWFLOWTABLE,
+    NFT_MSG_NEWGEN,
+    NFT_MSG_NEWOBJ,
+    NFT_MSG_NEWRULE,
+    NFT_MSG_NEWSET,
+    NFT_MSG_NEWSETELEM,
+    NFT_MSG_NEWTABLE,
+)
 
-from netrt.kernel.netlink import Netlink
+from netrt.kernel.netlink import Netlink, halfword, let_through
 from netrt.kernel.nfnetlink import FAMILIES, TABLE, generation, generation_of
 from netrt.kernel.wire import Message, messages
 
 _GROUP = 7  # NFNLGRP_NFTABLES
-_SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
+_SOL_NETLINK, _ADD_MEMBERSHIP, _LISTEN_ALL_NSID = 270, 1, 8
 _ROOM = 1 << 25
 """Bytes of announcements that may wait: those of a hundred thousand elements."""
 _PATIENCE = 0.2
 """Seconds until the announcement of a generation that the kernel already counts. It is on its way while the commit ends."""
 
+_ROOM_ABROAD = 1 << 20
+_ADDING = (
+    NFT_MSG_NEWTABLE,
+    NFT_MSG_NEWCHAIN,
+    NFT_MSG_NEWRULE,
+    NFT_MSG_NEWSET,
+    NFT_MSG_NEWSETELEM,
+    NFT_MSG_NEWOBJ,
+    NFT_MSG_NEWFLOWTABLE,
+    NFT_MSG_NEWGEN,
+)
+_DROPPED = tuple(NFNL_SUBSYS_NFTABLES << 8 | kind for kind in (*_ADDING, NFT_MSG_DELSETELEM))
+_FILTER = (
+    (0x28, 0, 0, 4),  # load the type of the first message
+    *((0x15, len(_DROPPED) - at, 0, halfword(kind)) for at, kind in enumerate(_DROPPED)),
+    (0x06, 0, 0, 0xFFFFFFFF),  # pass
+    (0x06, 0, 0, 0),  # drop
+)
+"""Lets nothing through of sandboxes that begins with something that is added, or with an element: so neither what an attach
+announces, nor most of what containers do to rules of their own. Who takes away everything begins with that."""
+
+_IPV4 = bytes((NFPROTO_IPV4,))
 _OURS = tuple(bytes((family,)) for family in FAMILIES.values())
 
 
@@ -37,12 +71,7 @@ class Journal:
     """Hears announcements from when it is made, in the namespace of the calling thread. `netlink` is a socket there."""
 
     def __init__(self, netlink: Netlink) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
-        with contextlib.suppress(PermissionError):
-            self._socket.setsockopt(socket.SOL_SOCKET, 33, _ROOM)  # SO_RCVBUFFORCE
-        self._socket.bind((0, 0))
-        self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP)
-        self._socket.setblocking(False)
+        self._socket = _listening(_ROOM)
         self._heard = generation(netlink)
         self._own: set[int] = set()
         self._touching = False
@@ -109,6 +138,54 @@ class Journal:
                         yield self._heard, touching
                     elif _is_ours(message):
                         self._touching = True
+
+
+class Abroad:
+    """Hears, from when it is made, in which sandboxes something is taken out of a table `ip netrt` (`nameport`), or that itself
+    is: in all that have a number in the namespace of the calling thread."""
+
+    def __init__(self) -> None:
+        self._socket = _listening(_ROOM_ABROAD)
+        self._socket.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
+        let_through(self._socket, _FILTER)
+
+    def fileno(self) -> int:
+        """What can be read when there is something to hear."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def robbed(self) -> tuple[frozenset[int], bool]:
+        """The numbers of the namespaces in which that was so since this was asked last, and whether there was more than could be
+        heard. Raises OSError."""
+        found, lost = set[int](), False
+        while True:
+            try:
+                data, extra, _, _ = self._socket.recvmsg(1 << 16, 64)
+            except BlockingIOError:
+                return frozenset(found), lost
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                lost = True
+                continue
+            if extra and any(_is_name_port(message) for message in messages(data)):  # without: it is of this namespace
+                found.add(int.from_bytes(extra[0][2][:4], sys.byteorder))
+
+
+def _listening(room: int) -> socket.socket:
+    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
+    with contextlib.suppress(PermissionError):
+        made.setsockopt(socket.SOL_SOCKET, 33, room)  # SO_RCVBUFFORCE
+    made.bind((0, 0))
+    made.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP)
+    made.setblocking(False)
+    return made
+
+
+def _is_name_port(message: Message) -> bool:
+    return message.body[:1] == _IPV4 and message.body[8 : 8 + len(TABLE)] == TABLE and message.type not in _DROPPED
 
 
 def _is_ours(message: Message) -> bool:

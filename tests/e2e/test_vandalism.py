@@ -84,6 +84,8 @@ SANDBOX: dict[str, tuple[Vandal, str]] = {
     "MTU": (inside("link set eth0 mtu 1300"), "link attribute"),
     "MAC": (inside("link set eth0 address 02:00:00:00:00:78"), "link attribute"),
     "deleted": (inside("link del eth0"), "link"),
+    "rules flushed": (ip("ip netns exec {web} nft flush ruleset"), "name port"),
+    "rules to ask for names flushed": (ip("ip netns exec {web} nft flush table ip netrt"), "name port"),
 }
 FORWARDING: dict[str, tuple[Vandal, str]] = {
     "IPv4": (sysctl("net/ipv4/ip_forward"), "sysctl"),

@@ -12,7 +12,7 @@ from netrt.firewall.skeleton import skeleton
 from netrt.kernel.netlink import Netlink
 from netrt.kernel.nfnetlink import generation
 from netrt.kernel.nft import Nft
-from netrt.kernel.nftjournal import Journal
+from netrt.kernel.nftjournal import Abroad, Journal
 from tests.host import Host
 
 pytestmark = pytest.mark.root
@@ -77,3 +77,29 @@ def test_lost_announcements_mean_a_new_look(host: Host, nft: Nft) -> None:
     )
     host.run("nft", "add", "element", "inet", "netrt", "bridges", "{ nrother }")
     assert OTHER in held(nft)
+
+
+def test_sandboxes_in_which_something_is_taken_from_our_table(host: Host) -> None:
+    """And not those in which it is made, or in which tables of others are changed, nor the host itself."""
+    abroad = Abroad()
+    host.namespace("box")
+    host.run("ip", "netns", "set", "box", "7")
+
+    def robbed(what: str, *where: str) -> set[int]:
+        host.run(*where, "nft", "-f", "-", input=what.replace("; ", "\n"))
+        found, lost = abroad.robbed()
+        assert not lost
+        return set(found)
+
+    inside = ("ip", "netns", "exec", "box")
+    made = "add table ip netrt; add chain ip netrt names; add rule ip netrt names accept"
+    assert robbed(made, *inside) == set()
+    assert (
+        robbed("add table ip own; add chain ip own c; add rule ip own c accept; add table inet netrt", *inside) == set()
+    )
+    assert robbed("flush chain ip own c; delete table inet netrt", *inside) == set()
+    assert robbed("flush ruleset; add table ip other", *inside) == {7}
+    assert robbed(made, *inside) == set()
+    assert robbed("flush chain ip netrt names", *inside) == {7}
+    assert robbed(made) == robbed("flush ruleset") == set(), "the host"
+    abroad.close()
