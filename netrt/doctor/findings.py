@@ -142,16 +142,21 @@ def _chains(state: State, networks: Sequence[Network], seen: Evidence) -> Iterat
 
 
 def _remedy(blame: Blame, bridges: Sequence[str]) -> str:
-    first = bridges[0]
+    """Commands that let through what comes from and goes to each of these."""
     if blame.chain.startswith("ufw"):
-        return f"ufw route allow in on {first}; ufw route allow out on {first}"
+        return "; ".join(f"ufw route allow {way} on {bridge}" for bridge in bridges for way in ("in", "out"))
     if blame.table == "firewalld":
-        return f"firewall-cmd --permanent --zone=trusted --add-interface={first}; firewall-cmd --reload"
+        trusted = [f"firewall-cmd --permanent --zone=trusted --add-interface={bridge}" for bridge in bridges]
+        return "; ".join((*trusted, "firewall-cmd --reload"))
     if blame.table == "filter" and blame.family in ("ip", "ip6"):
         tool = "iptables" if blame.family == "ip" else "ip6tables"
-        return f"{tool} -I {blame.chain} -i {first} -j ACCEPT; {tool} -I {blame.chain} -o {first} -j ACCEPT"
+        return "; ".join(
+            f"{tool} -I {blame.chain} {way} {bridge} -j ACCEPT" for bridge in bridges for way in ("-i", "-o")
+        )
+    quoted = ", ".join(f'"{bridge}"' for bridge in bridges)
+    meant = f"{{ {quoted} }}" if len(bridges) > 1 else quoted
     chain = f"{blame.family} {blame.table} {blame.chain}"
-    return f'nft insert rule {chain} oifname "{first}" accept; nft insert rule {chain} iifname "{first}" accept'
+    return "; ".join(f"nft insert rule {chain} {end} {meant} accept" for end in ("oifname", "iifname"))
 
 
 def _legacy(networks: Sequence[Network], seen: Evidence) -> Iterator[Finding]:

@@ -125,13 +125,14 @@ table inet x {
 
 
 def test_a_foreign_chain_that_drops_is_named_and_left_alone_and_the_remedy_helps(others: Host, netrt: Netrt) -> None:
+    netrt("network", "create", "back")
     others.run("nft", "-f", "-", input=FOREIGN)
     before = others.run("nft", "-a", "list", "table", "inet", "x").stdout
     handle = next(line for line in before.splitlines() if "chain f" in line).rpartition(" ")[2]
     (finding,) = [each for each in found(others, "doctor", 3) if each["Check"] == "foreign chains"]
     assert f"chain inet x f (handle {handle}) drops by its policy" in finding["Text"]
     assert "what containers send out and what comes to published ports" in finding["Text"]
-    assert finding["Networks"] == ["app"]
+    assert finding["Networks"] == ["app", "back"]
     assert others.run("nft", "-a", "list", "table", "inet", "x").stdout == before
     web, outside = Place(others, "/run/netns/netrt-web"), Place(others, "/run/netns/outside")
     with web.tcp(80) as server:
