@@ -87,11 +87,12 @@ def _port(state: State, owner: Container, mapping: PortMapping) -> Iterator[Prob
 
 
 def _names(state: State, owner: Container, resolving: Resolving) -> Iterator[Probe]:
-    if not any(has_names(state.networks[a.network_id]) for a in state.attachments_of(owner.id)):
+    networks = (state.networks[a.network_id] for a in state.attachments_of(owner.id))
+    named = next(filter(has_names, networks), None)
+    if named is None:
         return
-    yield Probe(
-        about=About.NAMES, how=How.ASK, what="netrt-dns", address=ADDRESS, port=DNS, question=f"{owner.name.lower()}."
-    )
+    own = f"{named.name.lower()}."  # asked of nobody else, whether the container runs or not
+    yield Probe(about=About.NAMES, how=How.ASK, what="netrt-dns", address=ADDRESS, port=DNS, question=own)
     view = compile_names(state, resolving).views.get(owner.sandbox.path)
     for upstream in view.upstreams if view else ():
         how = How.ASK_HOST if upstream.from_host else How.ASK

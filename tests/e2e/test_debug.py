@@ -93,6 +93,14 @@ def test_what_is_wrong_is_named_with_its_remedy(sought: Site) -> None:
     assert findings(found, "forwarder") == ["forwarder (192.0.2.2) does not answer: Connection refused"]
 
 
+def test_who_answers_for_names_of_a_container_that_has_ended(sought: Site) -> None:
+    """Its own name is not served any more, and nobody outside answers."""
+    sought.netrt("run", "--name", "ended", "--network", "lan", "--", "true")
+    with sought.outside.udp(53):
+        found = debug(sought, "ended")
+    assert tried(found, "names") == {"127.0.0.11": (True, "NOERROR")}
+
+
 def test_a_gateway_that_is_shut_off_is_an_error(sought: Site) -> None:
     rules = (
         "table inet x { chain f { type filter hook input priority 0; meta l4proto { icmp, icmpv6 } iif != lo drop; }; }"
