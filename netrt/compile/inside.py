@@ -13,7 +13,7 @@ from netrt.dataplane.objects import ON_LINK, UNIVERSE, Address, Object, Route, R
 from netrt.ipam.pools import overlaps
 from netrt.model.address import alone, family, host_of, prefix_of
 from netrt.model.container import Attachment
-from netrt.model.network import Mode, Network
+from netrt.model.network import PARENTED, Mode, Network
 from netrt.model.plugged import Tuning, Way
 from netrt.model.state import State
 
@@ -26,8 +26,9 @@ WIDE = 8
 NEAR_METRIC6 = 128
 """Smaller than that of the kernel's own routes to subnets (256, IP6_RT_PRIO_ADDRCONF)."""
 
-NEAR, OWN_WAY = 7800, 7801
-"""Priorities of rules: first whatever has a route that is no default, then what is said from an address of one attachment."""
+AWAY, NEAR, OWN_WAY = 7799, 7800, 7801
+"""Priorities of rules: first what is said from an address of one attachment to where another one leads without a gateway, then
+whatever has a route that is no default, then the rest of what is said from an address of one attachment."""
 
 
 def compile_inside(
@@ -43,7 +44,7 @@ def compile_inside(
         yield _chosen(way, attachment, netns)
     if attachment.routes is None:
         yield from _beside(network, attachment, netns, congctl)
-        yield from _ways_out(state, network, attachment, netns)
+        yield from _ways_out(state, network, attachment, netns, congctl)
     else:
         yield from (_chosen(way, attachment, netns) for way in attachment.routes)
     if congctl:
@@ -122,9 +123,9 @@ def _chosen(way: Way, attachment: Attachment, netns: str) -> Route:
     )
 
 
-def _ways_out(state: State, network: Network, attachment: Attachment, netns: str) -> Iterator[Object]:
+def _ways_out(state: State, network: Network, attachment: Attachment, netns: str, congctl: str) -> Iterator[Object]:
     """The default route is that of one attachment. By another that leads outside goes what is said from its own address: an
-    answer leaves by the network that the question came in by."""
+    answer leaves by the network that the question came in by; by any of them, where who asked is a neighbour on another."""
     for version, everywhere in ((4, "0.0.0.0/0"), (6, "::/0")):
         address = attachment.address(version)
         if not address or not network.leads_outside(version):
@@ -133,10 +134,37 @@ def _ways_out(state: State, network: Network, attachment: Attachment, netns: str
         if gateway is None:  # as the DHCP server of this subnet has it, and that of another one has not
             continue
         way = Route(netns=netns, dst=everywhere, via=gateway, link=attachment.ifname)
-        if gateway_attachment(state, attachment.container_id, version) == attachment:
+        first = gateway_attachment(state, attachment.container_id, version) == attachment
+        table, beyond = FIRST_TABLE + attachment.order, [*dict.fromkeys(_beyond(state, attachment, version))]
+        if first:
             yield way
+        else:
+            yield Rule(netns=netns, priority=NEAR, src=everywhere, suppress=True)
+            yield Rule(netns=netns, priority=OWN_WAY, src=alone(address), table=table)
+        if beyond or not first:
+            yield replace(way, table=table)
+        for subnet in _linked(network, attachment, version) if beyond else ():
+            yield Route(netns=netns, dst=subnet, via="", link=attachment.ifname, table=table, congctl=congctl)
+        for dst in beyond:
+            yield Rule(netns=netns, priority=AWAY, src=alone(address), dst=dst, table=table)
+
+
+def _linked(network: Network, attachment: Attachment, version: int) -> Iterator[str]:
+    """The subnets of one family that are on an attachment's link, as far as is known here."""
+    own = {str(ip_network(i, strict=False)) for i in attachment.addresses if family(i) == version}
+    if own and network.mode is Mode.BRIDGE:
+        own |= {subnet.cidr for subnet in network.subnets_of(version)}
+    yield from sorted(own)
+
+
+def _beyond(state: State, attachment: Attachment, version: int) -> Iterator[str]:
+    """Where those are who are neighbours of a container by its other attachments, and may ask the host instead: on bridges of
+    ours they are containers, whom it translates. Empty: anywhere."""
+    for other in state.attachments_of(attachment.container_id):
+        network = state.networks[other.network_id]
+        if other == attachment or not (network.mode in PARENTED or network.is_guest):
             continue
-        table = FIRST_TABLE + attachment.order
-        yield replace(way, table=table)
-        yield Rule(netns=netns, priority=NEAR, src=everywhere, suppress=True)
-        yield Rule(netns=netns, priority=OWN_WAY, src=alone(address), table=table)
+        yield from _linked(network, other, version)
+        yield from (way.dst for way in leased_ways(state, network, other) if family(way.dst) == version)
+        if version == 6 and network.dhcp and network.ipv6:  # as the LAN's routers say
+            yield ""

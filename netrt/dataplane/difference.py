@@ -63,7 +63,7 @@ def _named(thing: Object) -> str:
         case Route():
             return f"route {thing.dst} by {thing.link}{_where(thing.netns)}"
         case Rule():
-            return f"rule from {thing.src}{_where(thing.netns)}"
+            return f"rule from {thing.src}{f' to {thing.dst}' if thing.dst else ''}{_where(thing.netns)}"
         case Neighbor(proxy=True):
             return f"answer for {thing.address} on {thing.link}{_where(thing.netns)}"
         case Neighbor():

@@ -127,18 +127,20 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A routing rule of protocol ROUTE_PROTOCOL: what comes from `src` (CIDR, `0.0.0.0/0` or `::/0` for everything) is looked up
-    in `table` (0: main); with `suppress` what only its default routes would lead is looked up further."""
+    """A routing rule of protocol ROUTE_PROTOCOL: what comes from `src` (CIDR, `0.0.0.0/0` or `::/0` for everything) and goes to
+    `dst` (CIDR, empty for everywhere) is looked up in `table` (0: main); with `suppress` what only its default routes would lead
+    is looked up further."""
 
     netns: str
     priority: int
     src: str
+    dst: str = ""
     table: int = 0
     suppress: bool = False
 
     @property
     def key(self) -> Key:
-        return "rule", self.netns, str(self.priority), self.src, str(self.table), str(int(self.suppress))
+        return "rule", self.netns, str(self.priority), self.src, self.dst, str(self.table), str(int(self.suppress))
 
 
 class Neighbor(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -20,8 +20,8 @@ def _way(route: Route) -> str:
 
 
 def _lookup(rule: Rule) -> str:
-    most = " but its defaults" if rule.suppress else ""
-    return f"rule {rule.priority} from {rule.src} table {rule.table or 'main'}{most}"
+    to, most = f" to {rule.dst}" if rule.dst else "", " but its defaults" if rule.suppress else ""
+    return f"rule {rule.priority} from {rule.src}{to} table {rule.table or 'main'}{most}"
 
 
 class SetRoute(msgspec.Struct, frozen=True, gc=False):

@@ -15,7 +15,7 @@ from netrt.kernel.netlink import Netlink
 from netrt.kernel.wire import Message, Request, address, attribute, attributes, number, u8, u32
 
 _HEADER = struct.Struct("=BBBBBBBBI")  # struct fib_rule_hdr: family, dst len, src len, tos, table, -, -, action, flags
-_SOURCE, _PRIORITY, _SUPPRESSED, _TABLE, _PROTOCOL = 2, 6, 14, 15, 21  # FRA_; pyroute2 lacks some of them
+_TARGET, _SOURCE, _PRIORITY, _SUPPRESSED, _TABLE, _PROTOCOL = 1, 2, 6, 14, 15, 21  # FRA_; pyroute2 lacks some of them
 _MAIN = 254  # RT_TABLE_MAIN
 _TO_TABLE = 1  # FR_ACT_TO_TBL
 _NOTHING = 0xFFFFFFFF  # no prefix length is suppressed
@@ -32,8 +32,10 @@ def delete_rule(rule: Rule) -> Request:
 def _rule(rule: Rule) -> bytes:
     source = ipaddress.ip_network(rule.src)
     family = AF_INET if source.version == 4 else AF_INET6
-    header = _HEADER.pack(family, 0, source.prefixlen, 0, 0, 0, 0, _TO_TABLE, 0)
-    parts = [attribute(_SOURCE, source.network_address.packed)] if source.prefixlen else []
+    target = ipaddress.ip_network(rule.dst) if rule.dst else None
+    header = _HEADER.pack(family, target.prefixlen if target else 0, source.prefixlen, 0, 0, 0, 0, _TO_TABLE, 0)
+    parts = [attribute(_TARGET, target.network_address.packed)] if target else []
+    parts += [attribute(_SOURCE, source.network_address.packed)] if source.prefixlen else []
     parts += [u32(_SUPPRESSED, 0)] if rule.suppress else []
     return (
         header
@@ -51,7 +53,7 @@ def get_rules() -> Request:
 
 def read_rule(message: Message, netns: str) -> Rule | None:
     """A rule of ours."""
-    family, _, prefix, _, _, _, _, _, _ = _HEADER.unpack_from(message.body)
+    family, aimed, prefix, _, _, _, _, _, _ = _HEADER.unpack_from(message.body)
     held = attributes(message.body, _HEADER.size)
     if number(held.get(_PROTOCOL, b"")) != ROUTE_PROTOCOL or family not in (AF_INET, AF_INET6):
         return None
@@ -62,6 +64,7 @@ def read_rule(message: Message, netns: str) -> Rule | None:
         netns=netns,
         priority=number(held.get(_PRIORITY, b"")),
         src=f"{source}/{prefix}",
+        dst=f"{address(held[_TARGET])}/{aimed}" if aimed else "",
         table=0 if table == _MAIN else table,
         suppress=suppressed is not None and number(suppressed) != _NOTHING,
     )

@@ -51,6 +51,8 @@ RULED = (
     Rule(netns=ONE.pin.path, priority=7801, src="10.1.0.2/32", table=7801),
     Rule(netns=ONE.pin.path, priority=7800, src="::/0", suppress=True),
     Rule(netns=ONE.pin.path, priority=7801, src="fd00::2/128", table=70000),
+    Rule(netns=ONE.pin.path, priority=7799, src="10.1.0.2/32", dst="192.0.2.0/24", table=7801),
+    Rule(netns=ONE.pin.path, priority=7799, src="fd00::2/128", dst="2001:db8::/64", table=70000),
 )
 
 WAYS: dict[str, tuple[Step, ...]] = {

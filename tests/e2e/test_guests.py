@@ -106,6 +106,19 @@ def test_the_bridge_is_used_as_it_is_and_stays_as_it_was(yard: Yard) -> None:
     assert "vm0" in yard.host.run("ip", "link", "show", "master", "br0").stdout
 
 
+def test_who_is_on_the_bridge_too_answers_by_the_network_that_was_asked(yard: Yard) -> None:
+    """Published ports lead to the first network, and the bridge is no way back to who asked by the host."""
+    yard.netrt("network", "create", "--subnet", "10.1.0.0/24", "front")
+    yard.netrt("network", "create", "-o", NAME, "yard")
+    box = yard.netrt.box("box", "--network", "front", "--network", "yard", "-p", "8080:80")
+    with box.tcp(80) as server, yard.vm.tcp(81) as theirs:
+        assert seen(yard.here, "10.7.0.1", 8080, server) == "10.7.0.1"
+        assert seen(yard.vm, "10.7.0.1", 8080, server)
+        assert seen(yard.vm, HOST4, 8080, server)
+        assert seen(yard.vm, str(box.on("yard")["IPAddress"]), 80, server) == "10.7.0.9"
+        assert seen(box, "10.7.0.9", 81, theirs) == box.on("yard")["IPAddress"]
+
+
 def test_a_gateway_that_is_lacking_comes_and_goes_with_the_network(yard: Yard) -> None:
     before = yard.bridge()
     refused = yard.netrt.refused("network", "create", "-o", NAME, "--subnet", "10.8.0.0/24", "yard")

@@ -133,6 +133,40 @@ def test_answers_leave_by_the_network_that_was_asked(host: Host, netrt: Netrt, o
     assert not [frame for frame in frames if frame[26:30] == socket.inet_aton(inside)]
 
 
+LAN = ("--subnet", "192.0.2.0/24", "--gateway", OUTSIDE4, "--subnet", "2001:db8::/64", "--gateway", OUTSIDE6)
+
+
+@pytest.mark.parametrize("way", ["front", "lan"])
+def test_who_is_on_the_lan_is_answered_by_the_network_that_was_asked(
+    host: Host, netrt: Netrt, outside: Place, way: str
+) -> None:
+    """A neighbour of the container asks the host instead, by a published port; the answer must not go to it directly."""
+    netrt("network", "create", "-d", "macvlan", "-o", "parent=uplink", *LAN, "--ip-range", "192.0.2.128/25", "lan")
+    wishes = (
+        word
+        for name in ("front", "back", "lan")
+        for word in ("--network", f"name={name},gw-priority={int(name == way)}")
+    )
+    box = netrt.box("box", *wishes, "-p", "8080:80", "-p", "53:53/udp")
+    for name in ("all", "default", "eth0", "eth2"):
+        host.run("ip", "netns", "exec", "netrt-box", "sysctl", "-q", f"net.ipv4.conf.{name}.rp_filter=1")
+    ends = ((HOST4, OUTSIDE4, "IPAddress"), (HOST6, OUTSIDE6, "GlobalIPv6Address"))
+    with box.tcp(80) as server, outside.tcp(7000) as theirs:
+        for asked, asking, address in ends:
+            own = {name: str(box.on(name)[address]) for name in ("front", "lan")}
+            with box.udp(53, own["front"]) as named:
+                assert seen(outside, asked, 8080, server) == asking
+                assert seen(outside, asked, 53, named) == asking
+            assert seen(outside, own["lan"], 80, server) == asking, "and who asks it directly is answered so"
+            assert seen(box, asking, 7000, theirs) == own["lan"], "and it asks neighbours itself, as before"
+            assert seen(box, asking, 7000, theirs, source=own["front"]) == asked
+        netrt("network", "disconnect", "lan", "box")
+        assert "7799" not in host.run("ip", "-n", "netrt-box", "rule").stdout
+        assert seen(outside, HOST4, 8080, server) == OUTSIDE4
+        netrt("network", "connect", "lan", "box")
+        assert seen(outside, HOST6, 8080, server) == OUTSIDE6
+
+
 @pytest.mark.parametrize("way", ["front", "back"])
 def test_who_is_on_both_networks_is_asked_by_the_host(host: Host, netrt: Netrt, outside: Place, way: str) -> None:
     """A neighbour on either network uses the published port; the answer must not come around the host."""

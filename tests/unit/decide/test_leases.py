@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from netrt.compile.host import compile_host
 from netrt.compile.names import Resolving, compile_names
 from netrt.dataplane.facts import HostFacts, Parent
-from netrt.dataplane.objects import Address, Link, Route
+from netrt.dataplane.objects import Address, Link, Route, Rule
 from netrt.decide.decide import decide
 from netrt.decide.leases import wants_leases, with_leases, yet_to_lease
 from netrt.decide.networks import initial_state
@@ -203,3 +203,23 @@ def test_routes_of_a_lease_lead_away_nothing_of_others() -> None:
         state = decide(state_after([back, LAN]), asked, ROOMY, NOW).state
         routes = compile_host(state, ROOMY).all(Route)
         assert sorted(r.dst for r in routes if r.via == "10.7.0.1" and r.dst != "0.0.0.0/0") == sorted(kept)
+
+
+def test_who_is_on_the_lan_is_answered_by_the_network_that_was_asked() -> None:
+    """Wherever the LAN is by lease; by IPv6 that is what its routers say. Neighbours of the other network stay neighbours."""
+    back = dataclasses.replace(BACK, subnets=(Subnet(cidr="10.5.0.0/24"), Subnet(cidr="fd00:5::/64")))
+    told = lease(routes=(Way(dst="10.0.0.0/8", via="10.7.0.9"),))
+    wishes = (Endpoint(network="back"), Endpoint(network="lan", dhcp=told))
+    asked = CreateContainer(id=identifier(9), name="web", network_mode="back", endpoints=wishes)
+    state = state_after([back, dataclasses.replace(LAN, ipv6=True), asked])
+    wanted, path = compile_host(state, ROOMY), state.containers[identifier(9)].sandbox.path
+    rules = [rule for rule in wanted.all(Rule) if rule.src in ("10.5.0.2/32", "fd00:5::2/128")]
+    assert [rule.dst for rule in rules] == ["10.7.0.0/24", "10.0.0.0/8", ""]
+    (table,) = {rule.table for rule in rules}
+    ways = [route for route in wanted.all(Route) if (route.netns, route.table) == (path, table)]
+    assert {(way.dst, way.via, way.link) for way in ways} == {
+        ("0.0.0.0/0", "10.5.0.1", "eth0"),
+        ("10.5.0.0/24", "", "eth0"),
+        ("::/0", "fd00:5::1", "eth0"),
+        ("fd00:5::/64", "", "eth0"),
+    }
