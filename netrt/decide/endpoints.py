@@ -16,7 +16,7 @@ from netrt.decide.guests import find_bridge
 from netrt.decide.leases import check_place, check_wish, learned
 from netrt.decide.lookup import find_container, find_network
 from netrt.decide.networks import network_name, with_default_network
-from netrt.decide.parents import check_room, find_parent
+from netrt.decide.parents import check_room, find_parent, of_host
 from netrt.errors import Conflict, Exhausted, Exists, InUse, Invalid, NotFound
 from netrt.ipam.allocate import allocate, allocate_each
 from netrt.ipam.pools import Pools
@@ -68,7 +68,7 @@ def attach(
         check_place(state, container.id, network, lease, facts)
         state = learned(state, network, lease)
         network = state.networks[network.id]
-    address4, address6, *more = leased_as(leased) if leased else _addresses(state, network, container, endpoint)
+    address4, address6, *more = leased_as(leased) if leased else _addresses(state, network, container, endpoint, facts)
     ifname = _ifname(container, network, [attachment.ifname for attachment in mine], endpoint.ifname)
     link = _link(state, container, ifname)
     attachment = Attachment(
@@ -118,12 +118,15 @@ def check_bandwidth(network: Network, limits: Bandwidth | None) -> None:
         )
 
 
-def _addresses(state: State, network: Network, container: Container, endpoint: Endpoint) -> tuple[str, ...]:
+def _addresses(
+    state: State, network: Network, container: Container, endpoint: Endpoint, facts: HostFacts
+) -> tuple[str, ...]:
     """An IPv4 and an IPv6 address, empty where the network has none, and further ones."""
+    name, host = container.name, of_host(network, facts)
     if endpoint.pools is not None:
-        return leased_as(allocate_each(state, network, container.name, endpoint.pools, endpoint.wanted))
+        return leased_as(allocate_each(state, network, name, endpoint.pools, endpoint.wanted, host))
     return tuple(
-        allocate(state, network, version, container.name, wanted) if wanted or network.subnets_of(version) else ""
+        allocate(state, network, version, name, wanted, host) if wanted or network.subnets_of(version) else ""
         for version, wanted in ((4, endpoint.address4), (6, endpoint.address6))
     )
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from netrt.dataplane.facts import HostFacts, Parent
 from netrt.errors import Conflict, InUse, Invalid, NotFound
 from netrt.model.address import host_of, network
-from netrt.model.network import PARENTED, Mode, Network, Subnet, parent_options
+from netrt.model.network import PARENTED, Mode, Network, Subnet, parent_options, standing_on
 from netrt.model.parent import MacvlanMode, ParentOptions
 from netrt.model.state import State
 
@@ -101,6 +101,12 @@ def check_room(state: State, joined: Network) -> None:
     if options.flavour == MacvlanMode.PASSTHRU and on:
         holder = state.containers[next(iter(on))[0]].name
         raise InUse(f"network {joined.name} is passthru and takes one container, which is {holder}")
+
+
+def of_host(network: Network, facts: HostFacts) -> frozenset[str]:
+    """The addresses (without prefix length) that the links of others which a network stands on, or answers on, have now."""
+    there = (facts.parents.get(name) for name in standing_on([network]))
+    return frozenset(host_of(address) for parent in there if parent for address in parent.addresses)
 
 
 def without_host(subnet: Subnet, parent: Parent) -> Subnet:

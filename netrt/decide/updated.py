@@ -15,7 +15,7 @@ from netrt.decide.defined import everything_on
 from netrt.decide.events import network_event
 from netrt.decide.lookup import find_network, listed, shown
 from netrt.decide.networks import completed, refuse_overlap, resolvers, taken_subnets
-from netrt.decide.parents import without_host
+from netrt.decide.parents import of_host, without_host
 from netrt.decide.proxied import beside, check_proxied
 from netrt.errors import Invalid, NotFound
 from netrt.ipam.allocate import allocate
@@ -62,7 +62,7 @@ def update_network(state: State, command: UpdateNetwork, facts: HostFacts, now: 
     state = state.with_network(after)
     on = (state.attachments[key] for key in state.of_network.get(after.id, ()) if not after.dhcp)
     for attachment in sorted(on, key=lambda attachment: attachment.order):
-        state = _joined(state, after, attachment)
+        state = _joined(state, after, attachment, facts)
     return Decision(
         state=state,
         touched=Touched() if after.subnets == before.subnets else everything_on(state, after),
@@ -153,7 +153,7 @@ def _without_host(network: Network, subnet: Subnet, facts: HostFacts) -> Subnet:
 # who is on it
 
 
-def _joined(state: State, network: Network, attachment: Attachment) -> State:
+def _joined(state: State, network: Network, attachment: Attachment, facts: HostFacts) -> State:
     """With its addresses in the subnets as they are now, and one of each family that came; what a runtime asked for has what the
     runtime was told."""
     resized = replace(
@@ -163,9 +163,9 @@ def _joined(state: State, network: Network, attachment: Attachment) -> State:
         more=tuple(_resized(network, interface) for interface in attachment.more),
     )
     if attachment.plugged is None:
-        owner = state.containers[attachment.container_id].name
+        owner, host = state.containers[attachment.container_id].name, of_host(network, facts)
         for version in _lacking(network, attachment):
-            resized = replace(resized, **{f"address{version}": allocate(state, network, version, owner)})
+            resized = replace(resized, **{f"address{version}": allocate(state, network, version, owner, host=host)})
     return state if resized == attachment else state.with_attachment(resized)
 
 

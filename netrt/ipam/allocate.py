@@ -2,7 +2,8 @@
 
 Rule 1: the one it wished for, or an error that says who has it. Rule 2: else the last one of its name, if that rests. Rule 3:
 else the lowest that nobody ever had. Rule 4: else, and also once RESTING addresses rest, the one that has rested longest: so
-an address comes back late, and what we remember of a /64 stays small."""
+an address comes back late, and what we remember of a /64 stays small. Rule 5: none of them is one of `host`, what the host has
+itself by now on the link that the network stands on."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from collections.abc import Collection, Sequence
 from netrt.errors import Exhausted, InUse, Invalid
 from netrt.model.address import family, host_of, ip, parse_ip, prefix_of
 from netrt.model.address import network as block_of
-from netrt.model.ledger import lowest
+from netrt.model.ledger import EverUsed, lowest, next_fresh
 from netrt.model.network import Network, Subnet
 from netrt.model.state import State
 
@@ -19,27 +20,43 @@ RESTING = 256
 """As many as a /24 has: up to that size, every address is used once before one is used again."""
 
 
-def allocate(state: State, network: Network, version: int, owner: str, wanted: str = "") -> str:
+def allocate(
+    state: State, network: Network, version: int, owner: str, wanted: str = "", host: Collection[str] = ()
+) -> str:
     """An address of one family (4 or 6) for the container named `owner`, with its prefix length.
 
     Raises Invalid where `wanted` can never be had, InUse where somebody has it, Exhausted where no address is left.
     """
     if wanted:
-        return _chosen(state, network, version, wanted)
+        return _chosen(state, network, version, wanted, host)
     if not network.subnets_of(version):
         raise Invalid(f"network {network.name} has no IPv{version}", hint=_subnets(network))
     ledger = state.ledgers[network.id, version]
-    if owner in ledger.last:
-        return ledger.last[owner][-1]
-    if ledger.resting and (not ledger.fresh or len(ledger.resting) >= RESTING):
-        return next(iter(ledger.resting))
-    if ledger.fresh:
-        return ledger.fresh
+
+    def fit(interface: str) -> bool:
+        return host_of(interface) not in host
+
+    mine = next(filter(fit, reversed(ledger.last.get(owner, ()))), "")
+    if mine:
+        return mine
+    fresh = ledger.fresh
+    if fresh and not fit(fresh):
+        fresh = next_fresh(network, fresh, _unfit(state, network, host))
+    resting = next(filter(fit, ledger.resting), "")
+    if resting and (not fresh or len(ledger.resting) >= RESTING):
+        return resting
+    if fresh:
+        return fresh
     raise Exhausted(f"the pool of network {network.name} ({_subnets(network, version)}) is full")
 
 
 def allocate_each(
-    state: State, network: Network, owner: str, pools: Sequence[Sequence[Subnet]], wanted: Sequence[str]
+    state: State,
+    network: Network,
+    owner: str,
+    pools: Sequence[Sequence[Subnet]],
+    wanted: Sequence[str],
+    host: Collection[str] = (),
 ) -> tuple[str, ...]:
     """An address out of each pool of subnets of the network, which do not overlap, with prefix length; a wanted one (without)
     where the pool has it. Raises Invalid for a wanted one that no pool has, InUse, Exhausted."""
@@ -50,9 +67,9 @@ def allocate_each(
         if asked:
             left.remove(asked)
         if asked or tuple(pool) == network.subnets_of(version):
-            got.append(allocate(state, network, version, owner, asked))
+            got.append(allocate(state, network, version, owner, asked, host))
         else:
-            got.append(_from_pool(state, network, owner, pool))
+            got.append(_from_pool(state, network, owner, pool, host))
     if left:
         raise Invalid(f"{', '.join(left)} cannot be had: outside of the ranges of network {network.name}")
     return tuple(got)
@@ -63,15 +80,24 @@ def _holds(pool: Sequence[Subnet], address: str) -> bool:
     return any(family(address) == family(subnet.cidr) and number in subnet.dynamic for subnet in pool)
 
 
-def _from_pool(state: State, network: Network, owner: str, pool: Sequence[Subnet]) -> str:
+def _unfit(state: State, network: Network, host: Collection[str]) -> EverUsed:
+    """Whether an address (without prefix length) is not fresh, or the host's."""
+    tables = (state.addresses, state.released)
+    return lambda address: address in host or any((network.id, address) in table for table in tables)
+
+
+def _from_pool(state: State, network: Network, owner: str, pool: Sequence[Subnet], host: Collection[str]) -> str:
     """By the same rules, from a part of the network's subnets."""
+
+    def fit(interface: str) -> bool:
+        return _holds(pool, host_of(interface)) and host_of(interface) not in host
+
     ledger = state.ledgers[network.id, family(pool[0].cidr)]
-    mine = [interface for interface in ledger.last.get(owner, ()) if _holds(pool, host_of(interface))]
+    mine = [interface for interface in ledger.last.get(owner, ()) if fit(interface)]
     if mine:
         return mine[-1]
-    resting = [interface for interface in ledger.resting if _holds(pool, host_of(interface))]
-    tables = (state.addresses, state.released)
-    fresh = lowest(pool, lambda address: any((network.id, address) in table for table in tables))
+    resting = [interface for interface in ledger.resting if fit(interface)]
+    fresh = lowest(pool, _unfit(state, network, host))
     if resting and (not fresh or len(resting) >= RESTING):
         return resting[0]
     if fresh:
@@ -79,7 +105,7 @@ def _from_pool(state: State, network: Network, owner: str, pool: Sequence[Subnet
     raise Exhausted(f"a pool of network {network.name} ({', '.join(_text(s) for s in pool)}) is full")
 
 
-def _chosen(state: State, network: Network, version: int, wanted: str) -> str:
+def _chosen(state: State, network: Network, version: int, wanted: str, host: Collection[str]) -> str:
     address = parse_ip(f"IPv{version} address", wanted)
     if address.version != version:
         raise Invalid(f"{address} is not an IPv{version} address")
@@ -93,6 +119,11 @@ def _chosen(state: State, network: Network, version: int, wanted: str) -> str:
     holder = state.addresses.get((network.id, str(address)))
     if holder is not None:
         raise InUse(f"{address} is held by {state.containers[holder[0]].name} on {network.name}")
+    if str(address) in host:
+        raise InUse(
+            f"{address} is an address of this host, on the link that network {network.name} stands on",
+            hint="choose another one",
+        )
     return f"{address}/{prefix_of(subnet.cidr)}"
 
 

@@ -119,6 +119,18 @@ def test_who_is_on_the_bridge_too_answers_by_the_network_that_was_asked(yard: Ya
         assert seen(box, "10.7.0.9", 81, theirs) == box.on("yard")["IPAddress"]
 
 
+def test_nobody_gets_an_address_that_the_bridge_has_since_then(yard: Yard) -> None:
+    yard.netrt("network", "create", "-o", NAME, "yard")
+    yard.host.run("ip", "addr", "add", "10.7.0.2/24", "dev", "br0")
+    assert "10.7.0.2 is an address of this host" in yard.netrt.refused(
+        "container", "create", "--network", "yard", "--ip", "10.7.0.2"
+    )
+    yard.netrt("network", "create", "other")
+    box = yard.netrt.box("box", "--network", "other")
+    yard.netrt("network", "connect", "yard", "box")
+    assert yard.netrt.inspect(box.name)["NetworkSettings"]["Networks"]["yard"]["IPAddress"] == "10.7.0.3"
+
+
 def test_a_gateway_that_is_lacking_comes_and_goes_with_the_network(yard: Yard) -> None:
     before = yard.bridge()
     refused = yard.netrt.refused("network", "create", "-o", NAME, "--subnet", "10.8.0.0/24", "yard")

@@ -95,6 +95,19 @@ def test_nobody_gets_an_address_of_the_host_or_the_gateway(netrt: Netrt, lan: Pl
     assert "host" in netrt.refused("container", "create", "--network", "lan", "--ip", HOST4)
 
 
+def test_nobody_gets_an_address_that_the_host_has_since_then(host: Host, netrt: Netrt, lan: Place) -> None:
+    create(netrt, *LAN, "--ip-range", "192.0.2.128/25", "--ip-range", "2001:db8::80/121")
+    for address in ("192.0.2.128/24", "2001:db8::80/64", "2001:db8::81/64"):
+        host.run("ip", "addr", "add", address, "dev", "uplink")
+    box = netrt.box("box", "--network", "lan")
+    assert (box.ip4, box.ip6) == ("192.0.2.129", "2001:db8::82")
+    for option, address in (("--ip", "192.0.2.128"), ("--ip6", "2001:db8::81")):
+        refused = netrt.refused("container", "create", "--network", "lan", option, address)
+        assert f"{address} is an address of this host" in refused
+    host.run("ip", "addr", "del", "192.0.2.128/24", "dev", "uplink")
+    assert netrt.box("more", "--network", "lan").ip4 == "192.0.2.128"
+
+
 def test_an_attach_is_announced(host: Host, netrt: Netrt, lan: Place) -> None:
     """By a gratuitous ARP and an unsolicited neighbour advertisement: the LAN forgets who had the address before."""
     create(netrt, *LAN)

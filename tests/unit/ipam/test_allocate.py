@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from netrt.decide.decide import decide
 from netrt.decide.networks import initial_state
 from netrt.errors import Exhausted, InUse, Invalid, NetrtError
-from netrt.ipam.allocate import RESTING, allocate
+from netrt.ipam.allocate import RESTING, allocate, allocate_each
 from netrt.model.address import host_of
 from netrt.model.command import CreateContainer, CreateNetwork, Endpoint, RemoveContainer
 from netrt.model.network import Network, Subnet
@@ -177,3 +177,28 @@ def test_a_network_of_one_address() -> None:
     with pytest.raises(NetrtError, match="full"):
         add(state, "b")
     assert address(add(drop(state, "a"), "b"), "b") == "10.2.0.2"
+
+
+def test_what_the_host_has_by_now_is_passed_over() -> None:
+    """Whether it is fresh, rests, or was the last one of this name; and comes again when the host has left it."""
+    state = on(Subnet(cidr="10.1.0.0/29"))
+    network = state.networks[NETWORK]
+
+    def next_one(name: str, *host: str) -> str:
+        return host_of(allocate(state, network, 4, name, host=host))
+
+    assert next_one("a", "10.1.0.2", "10.1.0.3", "10.1.0.5") == "10.1.0.4"
+    with pytest.raises(InUse, match="is an address of this host"):
+        allocate(state, network, 4, "a", "10.1.0.2", host=("10.1.0.2",))
+    for name in "abcde":
+        state = add(state, name)
+    for name in "cab":
+        state = drop(state, name)
+    assert next_one("b", "10.1.0.3") == "10.1.0.4"
+    assert next_one("b") == "10.1.0.3"
+    assert next_one("f", "10.1.0.4", "10.1.0.2") == "10.1.0.3"
+    with pytest.raises(Exhausted):
+        next_one("f", "10.1.0.4", "10.1.0.2", "10.1.0.3")
+    part = (Subnet(cidr="10.1.0.0/29", ip_range="10.1.0.4/30"),)
+    state = drop(state, "d")
+    assert allocate_each(state, network, "f", [part], (), ("10.1.0.4",)) == ("10.1.0.5/29",)
