@@ -24,7 +24,8 @@ class Evidence:
     lists them (libnftables-json(5)); `legacy`: tables of iptables-legacy that are in use; `routes`: destination and interface of
     each route and address that is not ours; `uplinks`: interfaces that default routes lead to, and `mtu` the smallest of theirs;
     `lacking`: parts of the kernel that are missing, each with its error; `husks`: files of pins without a namespace; `bridges`:
-    the names of all that there are; `locked`: whether nobody else can change our tables."""
+    the names of all that there are; `addresses`: those of each link of the host, without prefix length; `locked`: whether nobody
+    else can change our tables."""
 
     settings: Mapping[str, str] = field(default_factory=dict)
     ruleset: Sequence[Mapping[str, Any]] = ()
@@ -35,6 +36,7 @@ class Evidence:
     lacking: tuple[tuple[str, str], ...] = ()
     husks: tuple[str, ...] = ()
     bridges: frozenset[str] = frozenset()
+    addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)
     locked: bool = True
 
     def setting(self, name: str) -> int:

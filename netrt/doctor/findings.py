@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from netrt.compile.bridge import bridge_link
 from netrt.doctor.chains import Blame, Packet, Ruleset
 from netrt.doctor.evidence import Evidence
-from netrt.model.network import Mode, Network
+from netrt.model.address import prefix_of
+from netrt.model.network import Mode, Network, standing_on
 from netrt.model.state import State
 
 _OUTSIDE = {4: "203.0.113.1", 6: "2001:2::1"}
@@ -48,6 +49,8 @@ def findings(state: State, seen: Evidence) -> tuple[Finding, ...]:
     networks = [network for network in state.networks.values() if network.mode is Mode.BRIDGE]
     return (
         *_bridges(networks, seen),
+        *_gateways(networks, seen),
+        *_shared(state, seen),
         *_forwarding(networks, seen),
         *_chains(state, networks, seen),
         *_overlaps(networks, seen),
@@ -89,6 +92,41 @@ def _bridges(networks: Sequence[Network], seen: Evidence) -> Iterator[Finding]:
                 f"or netrt network rm -f {network.name}",
                 networks=(network.name,),
             )
+
+
+def _gateways(networks: Sequence[Network], seen: Evidence) -> Iterator[Finding]:
+    """Those that a bridge of somebody else had before us; what we put there ourselves is a difference."""
+    for network in networks:
+        link = bridge_link(network)
+        for subnet in network.subnets if network.is_guest and link in seen.bridges else ():
+            lost = subnet.gateway in network.theirs and subnet.gateway not in seen.addresses.get(link, ())
+            if lost and network.leads_outside(6 if ":" in subnet.cidr else 4):
+                yield Finding(
+                    check="gateway",
+                    level=Level.ERROR,
+                    text=f"bridge {link} has address {subnet.gateway} no more, the gateway of network {network.name}, which "
+                    "somebody else gave it: its containers reach nobody outside, and nobody their published ports",
+                    remedy=f"ip addr add {subnet.gateway}/{prefix_of(subnet.cidr)} dev {link}, or have its owner do so",
+                    networks=(network.name,),
+                )
+
+
+def _shared(state: State, seen: Evidence) -> Iterator[Finding]:
+    """Addresses that the host got on a link of others after a container had them on it."""
+    for network in state.networks.values():
+        for link in sorted(standing_on([network])):
+            for key in state.of_network.get(network.id, ()):
+                name = state.containers[key[0]].name
+                for address in sorted(seen.addresses.get(link, frozenset()).intersection(state.attachments[key].hosts)):
+                    yield Finding(
+                        check="address",
+                        level=Level.ERROR,
+                        text=f"address {address} is the host's ({link}) and container {name}'s (network {network.name}): who "
+                        "asks for it meets one or the other",
+                        remedy=f"take it off {link} (ip addr del), or give {name} another one (netrt network disconnect "
+                        f"{network.name} {name}; netrt network connect {network.name} {name})",
+                        networks=(network.name,),
+                    )
 
 
 # chains of others

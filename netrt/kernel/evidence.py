@@ -25,7 +25,7 @@ from netrt.kernel.netlink import Netlink
 from netrt.kernel.netns import new_namespace, on_thread
 from netrt.kernel.nft import Nft
 from netrt.kernel.pins import husks
-from netrt.model.address import prefix_of
+from netrt.model.address import host_of, prefix_of
 
 _HALF = 1
 """The longest prefix that still counts as a default route (VPNs have two)."""
@@ -49,6 +49,7 @@ def examine(netlink: Netlink, *, mtu: int, locked: bool) -> Evidence:
         lacking=tuple(on_thread(_lacking)),
         husks=tuple(husks()),
         bridges=frozenset(link.name for link in bridges),
+        addresses=_addresses(netlink),
         locked=locked,
     )
 
@@ -61,6 +62,14 @@ def _spoken_for(ways: Sequence[routes.SeenRoute]) -> Iterator[tuple[str, str]]:
         usual = way.type in (rt_type["unicast"], rt_type["local"], rt_type["blackhole"], rt_type["unreachable"])
         if usual and way.protocol != ROUTE_PROTOCOL and subnet.prefixlen > _HALF and not (own or special):
             yield way.dst, _link_name(way.link)
+
+
+def _addresses(netlink: Netlink) -> dict[str, frozenset[str]]:
+    held: dict[int, set[str]] = {}
+    for message in netlink.dump(routes.get_addresses()):
+        seen = routes.read_address(message)
+        held.setdefault(seen.index, set()).add(host_of(seen.address))
+    return {_link_name(index): frozenset(addresses) for index, addresses in held.items()}
 
 
 def _link_name(index: int) -> str:

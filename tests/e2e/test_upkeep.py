@@ -178,6 +178,19 @@ def husk(host: Host) -> None:
     Path("/run/netns/netrt-husk").touch()
 
 
+def same_address(host: Host) -> None:
+    lan = ("--subnet", "192.0.2.0/24", "--gateway", "192.0.2.2", "--ip-range", "192.0.2.128/25", "lan")
+    host.run(PROGRAM, "network", "create", "-d", "macvlan", "-o", "parent=uplink", *lan)
+    host.run(PROGRAM, "container", "create", "--name", "tv", "--network", "lan")
+    host.run("ip", "addr", "add", "192.0.2.128/24", "dev", "uplink")
+
+
+def no_gateway(host: Host) -> None:
+    host.run("ip", "-batch", "-", input="link add br9 type bridge\nlink set br9 up\naddr add 10.77.0.1/24 dev br9\n")
+    host.run(PROGRAM, "network", "create", "-o", "com.docker.network.bridge.name=br9", "yard")
+    host.run("ip", "addr", "flush", "dev", "br9")
+
+
 @pytest.mark.parametrize(
     ("harm", "check", "words"),
     [
@@ -188,6 +201,8 @@ def husk(host: Host) -> None:
         (narrow, "mtu", "network wide has an MTU of 1500, the way outside one of 1400"),
         (no_forwarding, "forwarding", "net.ipv4.ip_forward is 0: nothing reaches containers from outside"),
         (husk, "stale pins", "/run/netns/netrt-husk"),
+        (same_address, "address", "address 192.0.2.128 is the host's (uplink) and container tv's (network lan)"),
+        (no_gateway, "gateway", "bridge br9 has address 10.77.0.1 no more, the gateway of network yard"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
