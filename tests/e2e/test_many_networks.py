@@ -160,6 +160,7 @@ def test_who_is_on_the_lan_is_answered_by_the_network_that_was_asked(
             assert seen(outside, own["lan"], 80, server) == asking, "and who asks it directly is answered so"
             assert seen(box, asking, 7000, theirs) == own["lan"], "and it asks neighbours itself, as before"
             assert seen(box, asking, 7000, theirs, source=own["front"]) == asked
+        assert json.loads(netrt("diff", "--format", "json")) == {"Lacking": [], "Stray": []}
         netrt("network", "disconnect", "lan", "box")
         assert "7799" not in host.run("ip", "-n", "netrt-box", "rule").stdout
         assert seen(outside, HOST4, 8080, server) == OUTSIDE4
