@@ -6,6 +6,7 @@ ends with its exit status; `-d` and `start` leave that to the daemon. Exit statu
 
 from __future__ import annotations
 
+import contextlib
 import os
 from importlib import import_module
 from typing import Any
@@ -15,7 +16,7 @@ import click
 from netrt.cli import options
 from netrt.cli.report import for_each, report
 from netrt.cli.session import Session, say
-from netrt.errors import Invalid, NetrtError
+from netrt.errors import Conflict, InUse, Invalid, KernelRefused, NetrtError
 
 
 @click.command(cls=options.DockerCommand, context_settings=options.RUN_CONTEXT)
@@ -40,19 +41,20 @@ def run(
     from netrt.cli.wishes import container_wishes
 
     here = not detach and not dry_run
+    made = ""
     try:
         wishes = container_wishes(**asked, command=command)
         if here and os.geteuid() != 0:
             raise Invalid("running in the foreground needs root", hint="members of group netrt can use -d")
         if here:
             session.client.meanwhile(lambda: import_module("netrt.cli.foreground"))
-        made = session.client.create_container(**wishes, dry_run=dry_run)
         if dry_run:
             import shlex
 
-            say(made, dry_run=True)
+            say(session.client.create_container(**wishes, dry_run=True), dry_run=True)
             say(f"start {shlex.join(command)}")
             return 0
+        made = session.client.create_container(**wishes)
         if here:
             from netrt.cli.foreground import foreground
 
@@ -63,8 +65,23 @@ def run(
     except NetrtError as error:
         from netrt.launch.program import OWN_FAILURE, NotStarted
 
+        if made and _is_refusal(error):
+            _take_back(session, made)
         report(str(error))
         return error.status if isinstance(error, NotStarted) else OWN_FAILURE
+
+
+def _is_refusal(error: NetrtError) -> bool:
+    """Whether the daemon would not have it run, e.g. for a port that is taken, so that nothing has become of it."""
+    from netrt.launch.report import Refused
+
+    return isinstance(error, InUse | Conflict | KernelRefused | Refused)
+
+
+def _take_back(session: Session, made: str) -> None:
+    """Remove what was created here, unless somebody started it meanwhile."""
+    with contextlib.suppress(NetrtError):
+        session.client.remove_container(made)
 
 
 @click.command()

@@ -166,7 +166,7 @@ def _ports(
         )
     if place.mode == "host":
         raise Invalid("ports cannot be published in mode host", hint="the container uses the ports of the host itself")
-    return resolve_ports(state, command.ports, networks, facts)
+    return resolve_ports(state, command.ports, networks, facts, held=command.process is None)
 
 
 def _check_tied_ports(state: State, container: Container) -> None:

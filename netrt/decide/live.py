@@ -23,7 +23,8 @@ from netrt.model.state import State
 
 
 def publish(state: State, command: Publish, facts: HostFacts, now: int) -> Decision:
-    """Raises NotFound, Invalid, InUse (a container has the port), Conflict (a process of the host has it), Exhausted."""
+    """What does not run has its new ports when it starts. Raises NotFound, Invalid, InUse (a container has the port), Conflict (a
+    process of the host has it), Exhausted."""
     before = find_container(state, command.container)
     _check_own_namespace(state, before, "publish ports")
     kept = _without(before, command.remove)
@@ -32,8 +33,9 @@ def publish(state: State, command: Publish, facts: HostFacts, now: int) -> Decis
     doubled = [mapping for mapping in command.add if mapping.host_port and mapping in kept]
     if doubled:
         raise Invalid(f"{before.name} publishes {doubled[0].host_text()} already")
-    added = resolve_ports(bare, command.add, networks, facts) if command.add else ()
-    after = replace(before, ports=(*kept, *added))
+    held = before.holds_ports
+    more = resolve_ports(bare, command.add, networks, facts, held=held, kept=() if held else kept)
+    after = replace(before, ports=(*kept, *more))
     return Decision(
         state=bare.with_container(after),
         touched=Touched(containers=frozenset({after.id})),

@@ -1,8 +1,9 @@
 """Which ports of the host a container gets.
 
-Rule 1: a host port belongs to one container or host process at a time; what is in the way is named. Rule 2: a published port must
-lead from an address that the host has to a network that leads outside. Rule 3: a free port is looked for from a place that
-moves far with every attach and detach, so that one given back is not given to the next who asks."""
+Rule 1: a host port belongs to one container or host process at a time; what is in the way is named, to who would hold it now, and
+to who will hold it later when it starts. Rule 2: a published port must lead from an address that the host has to a network that
+leads outside. Rule 3: a free port is looked for from a place that moves far with every attach and detach, so that one given back
+is not given to the next who asks; nor is one that waits for a container to start, as long as there are others."""
 
 from __future__ import annotations
 
@@ -65,21 +66,37 @@ class _Reach:
 
 
 def resolve_ports(
-    state: State, asked: Iterable[PortMapping], networks: Sequence[Network], facts: HostFacts
+    state: State,
+    asked: Iterable[PortMapping],
+    networks: Sequence[Network],
+    facts: HostFacts,
+    *,
+    held: bool = True,
+    kept: Sequence[PortMapping] = (),
 ) -> tuple[PortMapping, ...]:
-    """The mappings of a container that will be on these networks, with host addresses checked and free ports chosen.
+    """The mappings of a container that will be on these networks, with host addresses checked and free ports chosen. `held`:
+    it holds them from now on, not only when it starts; `kept` are those that it publishes already.
 
     Raises Invalid, InUse (a container has the port), Conflict (a process of the host has it), Exhausted.
     """
     reach, mine = _Reach.by(networks), Mine()
+    for mapping in kept:
+        _put(mine, mapping)
     wanted = [_checked(state, mapping, reach, facts) for mapping in dict.fromkeys(asked)]
     for number in sorted(range(len(wanted)), key=lambda n: wanted[n].host_port == 0):  # free ones after the chosen ones
         mapping = wanted[number]
-        got = _reserved(state, mapping, mine, facts) if mapping.host_port else _free(state, mapping, mine, facts)
-        wanted[number] = got
-        for bucket in port_buckets(got):
-            mine.setdefault(bucket, []).append(got)
+        if not mapping.host_port:
+            mapping = _free(state, mapping, mine, facts)
+        else:
+            _refuse(mapping, _in_the_way(state, mapping, mine, facts) if held else _own(mapping, mine))
+        wanted[number] = mapping
+        _put(mine, mapping)
     return tuple(wanted)
+
+
+def _put(mine: Mine, mapping: PortMapping) -> None:
+    for bucket in port_buckets(mapping):
+        mine.setdefault(bucket, []).append(mapping)
 
 
 def check_free(state: State, container: Container, facts: HostFacts) -> None:
@@ -87,7 +104,7 @@ def check_free(state: State, container: Container, facts: HostFacts) -> None:
     has lost the address of one."""
     for mapping in container.held_ports:
         _check_local(state, mapping.host_ip, facts)
-        _reserved(state, mapping, Mine(), facts)
+        _refuse(mapping, _in_the_way(state, mapping, Mine(), facts))
 
 
 def is_particular(host_ip: str) -> bool:
@@ -116,35 +133,44 @@ def _check_local(state: State, host_ip: str, facts: HostFacts) -> None:
         raise Invalid(f"host address {host_ip} is not an address of this host")
 
 
-def _reserved(state: State, mapping: PortMapping, mine: Mine, facts: HostFacts) -> PortMapping:
-    obstacle = _obstacle(state, mapping, mine, facts)
-    if obstacle is None:
-        return mapping
-    first = max(mapping.host_port, obstacle.first)
-    text = replace(mapping, host_port=first, count=1).host_text()
-    raise obstacle.error(f"port {text} is already allocated to {obstacle.owner}")
+def _refuse(mapping: PortMapping, obstacle: _Obstacle | None) -> None:
+    if obstacle is not None:
+        first = max(mapping.host_port, obstacle.first)
+        text = replace(mapping, host_port=first, count=1).host_text()
+        raise obstacle.error(f"port {text} is already allocated to {obstacle.owner}")
 
 
 def _free(state: State, mapping: PortMapping, mine: Mine, facts: HostFacts) -> PortMapping:
     start = FIRST_FREE + state.order * _STRIDE % (LAST_FREE - FIRST_FREE + 1)
-    for first, last in ((start, LAST_FREE), (FIRST_FREE, min(LAST_FREE, start + mapping.count - 2))):
-        port = first
-        while port + mapping.count - 1 <= last:
-            candidate = replace(mapping, host_port=port)
-            obstacle = _obstacle(state, candidate, mine, facts)
-            if obstacle is None:
-                return candidate
-            port = obstacle.last + 1
+    spans = ((start, LAST_FREE), (FIRST_FREE, min(LAST_FREE, start + mapping.count - 2)))
+    for resting in (True, False):
+        for first, last in spans:
+            port = first
+            while port + mapping.count - 1 <= last:
+                candidate = replace(mapping, host_port=port)
+                obstacle = _in_the_way(state, candidate, mine, facts, resting=resting)
+                if obstacle is None:
+                    return candidate
+                port = obstacle.last + 1
     ports = "port" if mapping.count == 1 else f"{mapping.count} consecutive ports"
     raise Exhausted(f"no free {mapping.protocol} {ports} of the host from {FIRST_FREE} to {LAST_FREE}")
 
 
-def _obstacle(state: State, wanted: PortMapping, mine: Mine, facts: HostFacts) -> _Obstacle | None:
+def _own(wanted: PortMapping, mine: Mine) -> _Obstacle | None:
     for bucket in port_buckets(wanted):
         for other in mine.get(bucket, ()):
             if wanted.overlaps(other):
                 return _Obstacle(other.host_port, other.host_last, "the same container", Invalid)
-    holder = state.port_holder(wanted)
+    return None
+
+
+def _in_the_way(
+    state: State, wanted: PortMapping, mine: Mine, facts: HostFacts, *, resting: bool = False
+) -> _Obstacle | None:
+    """What has one of these ports; with `resting` also a container that does not run."""
+    if own := _own(wanted, mine):
+        return own
+    holder = state.port_holder(wanted, resting=resting)
     if holder is not None:
         mapping, container_id = holder
         return _Obstacle(mapping.host_port, mapping.host_last, state.containers[container_id].name, InUse)

@@ -119,6 +119,6 @@ def _bindings(shown: Mapping[str, Iterable[Json]]) -> Iterator[PortMapping]:
 
 
 def _held(shown: Json) -> Iterator[PortMapping]:
-    """The ports that it has now: not where its process has ended."""
+    """The ports that it has now: none where its process does not run."""
     if shown["NetworkSettings"]["Ports"]:
         yield from _bindings(shown["HostConfig"]["PortBindings"])

@@ -9,8 +9,6 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from msgspec.structs import replace
-
 from netrt.decide.lookup import find_container, find_network
 from netrt.decide.networks import DEFAULT_NAMES
 from netrt.decide.ports import is_particular
@@ -28,7 +26,7 @@ from netrt.model.command import (
     UpdateNetwork,
 )
 from netrt.model.network import DEFAULT_NETWORK, Network, parents_named, standing_on, stands_on
-from netrt.model.port import PROTOCOLS, PortMapping
+from netrt.model.port import PortMapping
 from netrt.model.state import State
 
 _NONE = frozenset[str]()
@@ -55,9 +53,10 @@ def needed(state: State, command: Command) -> Needs:
         case CreateContainer(endpoints=wished):
             refs = command.network_mode, *(endpoint.network for endpoint in wished)
             leased, networks = any(endpoint.dhcp for endpoint in wished), _meant(state, *refs)
+            taken = [port for port in command.ports if command.process is None or not port.host_port]
             return Needs(
                 fresh=leased or _lacks_default(state, *refs) or _placed(command.ports, networks),
-                listeners=_protocols(command.ports),
+                listeners=_protocols(taken),
                 parents=standing_on(networks),
             )
         case Connect(endpoint=wish):
@@ -66,9 +65,8 @@ def needed(state: State, command: Command) -> Needs:
         case NoteLease():
             return Needs(fresh=_moves(state, command))
         case NoteProcess(container=ref, state=noted):
-            before = state.containers.get(ref)
-            back = () if before is None or before.held_ports else replace(before, state=noted).held_ports
-            return Needs(fresh=_placed(back), listeners=frozenset(PROTOCOLS if noted.starting else ()))
+            back = _taken(state, ref) if noted.starting or noted.running else ()
+            return Needs(fresh=_placed(back), listeners=_protocols(back))
         case Attach(definition=definition):
             defined = stands_on(definition.mode, definition.options) if definition else _NONE
             networks = _meant(state, command.endpoint.network)
@@ -114,6 +112,12 @@ def _moves(state: State, command: NoteLease) -> bool:
 def _lacks_default(state: State, *networks: str) -> bool:
     """Whether these may mean the default network, and it is yet to be made."""
     return DEFAULT_NETWORK not in state.network_names and not set(networks).isdisjoint(("", *DEFAULT_NAMES))
+
+
+def _taken(state: State, ref: str) -> tuple[PortMapping, ...]:
+    """The published ports that a container has yet to take when it starts."""
+    container = state.containers.get(state.container_names.get(ref, ref))
+    return () if container is None or container.holds_ports else container.ports
 
 
 def _protocols(ports: Iterable[PortMapping]) -> frozenset[str]:

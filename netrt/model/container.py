@@ -69,7 +69,7 @@ NO_LOOKUP = Lookup()
 class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
     """What became of it. `pid` is the host's view of the container's process 1, 0 when it does not run; `start_ticks` (field 22
     of /proc/PID/stat) tells it from a later process of that number. Times are RFC 3339 in UTC, empty when not reached.
-    `starting`: it ended, and is about to be started again; where the daemon ends before that, it has ended as before."""
+    `starting`: it does not run, and is about to be started; where the daemon ends before that, it is as it was before."""
 
     pid: int = 0
     start_ticks: int = 0
@@ -116,9 +116,15 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
         return self.process is not None and bool(state.finished) and not (state.running or state.starting)
 
     @property
+    def holds_ports(self) -> bool:
+        """Whether its published ports are its own now. As in Docker, they are while its process runs, or is about to; where none
+        belongs to it, always."""
+        return self.process is None or self.state.running or self.state.starting
+
+    @property
     def held_ports(self) -> tuple[PortMapping, ...]:
-        """The published ports that it holds now. As in Docker, a process that has ended holds none until it is started again."""
-        return () if self.ended else self.ports
+        """The published ports that it holds now."""
+        return self.ports if self.holds_ports else ()
 
     def only_ran_on(self, before: Container) -> bool:
         """Whether this is what became of `before` by its process alone. By identity, for edits share what they leave as it is."""

@@ -162,9 +162,9 @@ class State(Struct, frozen=True, kw_only=True):
             sharing = _leaving(sharing, before) if before else sharing
             if container.shares:
                 sharing = sharing.set(container.shares, (*sharing.get(container.shares, ()), container.id))
-        old: Ports = before.held_ports if before else ()
-        if old != container.held_ports:
-            ports = self._with_ports(container.id, old, container.held_ports)
+        old: Ports = before.ports if before else ()
+        if old != container.ports:
+            ports = self._with_ports(container.id, old, container.ports)
         containers = self.containers.set(container.id, container)
         return replace(
             self, containers=containers, container_names=names, sandboxes=sandboxes, sharing=sharing, ports=ports
@@ -175,7 +175,7 @@ class State(Struct, frozen=True, kw_only=True):
         assert not self.of_container.get(container_id), "attachments go first"
         container = self.containers[container_id]
         names = self.container_names.delete(container.name)
-        ports = self._with_ports(container_id, container.held_ports, ()) if container.ports else self.ports
+        ports = self._with_ports(container_id, container.ports, ()) if container.ports else self.ports
         sandboxes = _without(self.sandboxes, *_places(container))
         return replace(
             self,
@@ -205,12 +205,13 @@ class State(Struct, frozen=True, kw_only=True):
                 ports[bucket] = (*ports.get(bucket, ()), (mapping, container_id))
         return ports.finish()
 
-    def port_holder(self, wanted: PortMapping) -> PortHolder | None:
-        """The mapping that already holds one of the wanted host ports, and its container's id."""
+    def port_holder(self, wanted: PortMapping, *, resting: bool = False) -> PortHolder | None:
+        """The mapping that already holds one of the wanted host ports, and its container's id; with `resting` also one that
+        would hold it if its container ran."""
         for bucket in port_buckets(wanted):
-            for held in self.ports.get(bucket, ()):
-                if held[0].overlaps(wanted):
-                    return held
+            for mapping, container_id in self.ports.get(bucket, ()):
+                if mapping.overlaps(wanted) and (resting or self.containers[container_id].holds_ports):
+                    return mapping, container_id
         return None
 
     # attachments
@@ -351,7 +352,8 @@ def check_rows(state: State) -> None:
         assert attachment.container_id in state.containers, "an attachment of no container"
     for container in state.containers.values():
         assert not container.shares or container.shares in state.containers, "a shared sandbox without its owner"
-    for holders in state.ports.values():
-        for number, (mapping, _) in enumerate(holders):
-            assert mapping.host_port, "a stored mapping without a host port"
-            assert not any(mapping.overlaps(other) for other, _ in holders[number + 1 :]), "a host port twice"
+    for published in state.ports.values():
+        assert all(mapping.host_port for mapping, _ in published), "a stored mapping without a host port"
+        held = [mapping for mapping, container_id in published if state.containers[container_id].holds_ports]
+        for number, mapping in enumerate(held):
+            assert not any(mapping.overlaps(other) for other in held[number + 1 :]), "a host port twice"

@@ -87,6 +87,23 @@ def test_failures_of_netrt_itself_are_125_and_leave_nothing(netrt: Netrt, option
     assert netrt("ps", "-a", "-q") == ""
 
 
+@pytest.mark.parametrize("how", [(), ("-d",), ("--rm",)])
+def test_a_port_that_is_taken_is_said_at_the_start_and_nothing_is_left(netrt: Netrt, how: tuple[str, ...]) -> None:
+    netrt.box("web", "-p", "8080:80")
+    netrt("container", "create", "--name", "late", "-p", "8080:80", "--", "sleep", "9")
+    assert "port 8080/tcp is already allocated to web" in netrt.refused("start", "late")
+    done = tried(netrt, "run", *how, "--name", "app", "-p", "8080:80", "--", "sleep", "9")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        125,
+        "",
+        "netrt: port 8080/tcp is already allocated to web\n",
+    )
+    assert netrt.names("-a") == {"web", "late"}
+    netrt("rm", "web")
+    netrt("start", "late")
+    assert netrt("port", "late").splitlines()[0] == "80/tcp -> 0.0.0.0:8080"
+
+
 def test_container_is_told_who_it_is(netrt: Netrt) -> None:
     netrt("network", "create", "--subnet", "10.7.0.0/24", "--ipv6", "--subnet", "fd00:7::/64", "lan")
     options = "--name web --hostname shop --network lan --ip 10.7.0.9 --ip6 fd00:7::9 --alias www --mac-address 02:00:00:00:00:09"

@@ -73,9 +73,8 @@ async def start(api: Api, request: web.Request) -> web.Response:
 
 
 async def _started(api: Api, container: Container) -> None:
-    """Take back the published ports of a container that ran before, then start it; give them up again if that fails."""
-    ran = bool(container.state.finished)
-    if ran:
+    """Take the published ports of a container, and its names if it ran before; then start it; give them up if that fails."""
+    if container.ports or container.state.finished:
         await api.ask(NoteProcess(container=container.id, state=replace(container.state, starting=True)))
     try:
         await _supervised(api, container)

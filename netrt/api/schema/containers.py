@@ -4,7 +4,7 @@ Status, for users of `docker ps`: a container that has a command is `created` un
 One without a command is a sandbox that somebody else uses (`container create`, `--netns`, `--pid`): its network is up from the
 moment it exists, so it is `running`, with Pid 0, and `ps` lists it without `-a`.
 
-Published ports are shown where they are held: as in Docker not for one that has exited. HostConfig keeps what was asked for."""
+Published ports are shown where they are held: as in Docker only for one that runs. HostConfig keeps what was asked for."""
 
 from __future__ import annotations
 

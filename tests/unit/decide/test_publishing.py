@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,8 +12,8 @@ from msgspec.structs import replace
 
 from netrt.dataplane.facts import HostFacts, Listener
 from netrt.decide.ports import FIRST_FREE, LAST_FREE, resolve_ports
-from netrt.errors import Conflict, Invalid
-from netrt.model.command import Endpoint
+from netrt.errors import Conflict, InUse, Invalid
+from netrt.model.command import Endpoint, Publish
 from netrt.model.container import ProcessSpec
 from netrt.model.network import Mode, Network, Subnet
 from netrt.model.port import PortMapping, parse_port
@@ -151,3 +154,50 @@ def test_10_000_ports_of_one_container(host: Asked) -> None:
     assert len(host.published("many")) == 10_000
     host.remove("many")
     assert not host.state.ports
+
+
+STARTING: dict[str, Any] = {"starting": True}
+SLEEP = ProcessSpec(command=("sleep", "9"))
+RUNNING: dict[str, Any] = {"pid": 7, "started": "2026-01-31T12:00:00Z"}
+ENDED: dict[str, Any] = {"exit_code": 3, "finished": "2026-01-31T12:00:01Z"}
+
+
+def test_ports_of_a_process_are_taken_when_it_starts(host: Asked) -> None:
+    """In Docker's order: what was only created is in nobody's way, and who starts first has the port."""
+    for name in ("web", "late"):
+        host.run(name, "app", publish=["8080:80"], process=SLEEP)
+    assert host.note("web", **RUNNING)
+    assert host.last.touched.containers == {host.last.id}, "its ports come"
+    for how in (RUNNING, STARTING):
+        with pytest.raises(InUse, match="port 8080/tcp is already allocated to web"):
+            host.note("late", **how)
+    with pytest.raises(InUse, match="port 8080/tcp is already allocated to web"):
+        host.run("box", "app", publish=["8080:80"])
+    host.note("web", **ENDED)
+    host.note("late", **RUNNING)
+    host.facts = HostFacts(listeners=(Listener(protocol="tcp", ip="0.0.0.0", port=9090, owner="nginx (pid 812)"),))
+    host.run("shop", "app", publish=["9090:90"], process=SLEEP)
+    with pytest.raises(Conflict, match=re.escape("port 9090/tcp is already allocated to nginx (pid 812)")):
+        host.note("shop", starting=True)
+
+
+def test_ports_that_wait_for_a_start_are_wished_for_without_a_conflict(host: Asked) -> None:
+    host.run("web", "app", publish=["8080:80"])
+    host.run("late", "app", process=SLEEP)
+    host.ask(Publish(container="late", add=(parse_port("8080:80"),)))
+    with pytest.raises(Invalid, match="port 8080/tcp is already allocated to the same container"):
+        host.ask(Publish(container="late", add=(parse_port("8080:81"),)))
+    with pytest.raises(InUse, match="port 8080/tcp is already allocated to web"):
+        host.note("late", starting=True)
+
+
+def test_a_free_port_is_not_one_that_waits_for_a_start(host: Asked) -> None:
+    """As long as there are others."""
+    for name in ("one", "two"):
+        host.run(name, "app", process=SLEEP)
+    for name in ("one", "two"):
+        host.ask(Publish(container=name, add=(parse_port("80"),)))
+    assert host.published("one") != host.published("two")
+    host.run("all", "app", publish=[f"{FIRST_FREE}-{LAST_FREE}:{FIRST_FREE}-{LAST_FREE}"], process=SLEEP)
+    host.run("web", "app", publish=["80"])
+    assert FIRST_FREE <= host.state.containers[host.last.id].ports[0].host_port <= LAST_FREE

@@ -40,7 +40,9 @@ def test_a_container_replaced_leaves_nothing_behind(state: State, publish: str) 
             container, name="elsewhere", sandbox=Sandbox(path="/run/x", owned=False, inode=7), ports=(mapping,)
         )
         changed = state.with_container(moved)
-        assert changed.port_holder(mapping) == (mapping, container.id)
+        held = mapping, container.id
+        assert changed.port_holder(mapping) == (held if container.holds_ports else None)
+        assert changed.port_holder(mapping, resting=True) is not None
         assert changed.sandbox_holder(Sandbox(path="/other", owned=False, inode=7)) == container.id
         assert container.name not in changed.container_names
         again = changed.with_container(container)
