@@ -22,7 +22,11 @@ class Later(ModuleType):
         self.__class__ = ModuleType  # type: ignore[assignment]  # it is none of this kind any more
         spec = self.__spec__
         if spec and spec.loader:
-            spec.loader.exec_module(self)
+            try:
+                spec.loader.exec_module(self)
+            except BaseException:  # interrupted: it is not all there
+                self.__class__ = Later
+                raise
 
 
 def put_off(name: str, **known: Any) -> None:

@@ -14,11 +14,12 @@ from netrt.launch.start import start_first
 
 
 def foreground(session: Session, container: str) -> int:
-    """Start the command here and stay until it ends. Returns its exit status. Raises NetrtError where it could not start."""
+    """Start the command here and stay until it ends. Returns its exit status. Raises NetrtError where it could not start, and
+    KeyboardInterrupt only where it was not let go."""
     launch = Launch(session.client.request("GET", f"/netrt/containers/{container}/launch"))
+    hold_signals()
     try:
         child = start_first(launch, terminal=os.environ.get("TERM") or "xterm")
-        hold_signals()
         let_go(child, launch)
     except Refused:
         raise

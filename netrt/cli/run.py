@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -54,14 +56,21 @@ def run(
             say(session.client.create_container(**wishes, dry_run=True), dry_run=True)
             say(f"start {shlex.join(command)}")
             return 0
-        made = session.client.create_container(**wishes)
+        with _interrupts_later():
+            made = session.client.create_container(**wishes)
         if here:
             from netrt.cli.foreground import foreground
 
             return foreground(session, made)
-        session.client.start(made)
-        say(made)
+        with _interrupts_later():
+            session.client.start(made)
+            say(made)
+            made = ""  # it runs, so it stays whatever comes now
         return 0
+    except KeyboardInterrupt:
+        if made:
+            _take_back(session, made)
+        raise
     except NetrtError as error:
         from netrt.launch.program import OWN_FAILURE, NotStarted
 
@@ -69,6 +78,29 @@ def run(
             _take_back(session, made)
         report(str(error))
         return error.status if isinstance(error, NotStarted) else OWN_FAILURE
+
+
+@contextlib.contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """What the daemon is doing meanwhile is known when an interrupt is raised: at the end. A second one is raised at once."""
+    came = False
+
+    def note(*_: object) -> None:
+        nonlocal came
+        if came:
+            raise KeyboardInterrupt
+        came = True
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # it is ignored
+        yield
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _is_refusal(error: NetrtError) -> bool:

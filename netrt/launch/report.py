@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import time
 from collections.abc import Mapping
 
@@ -60,8 +61,11 @@ class Refused(Unavailable):
 
 def let_go(child: Child, launch: Launch) -> None:
     """Tell the daemon of a container's process 1, and let it run. Raises NotStarted; Unavailable where the daemon does not
-    answer, Refused where it says no. Nothing runs then."""
+    answer, Refused where it says no, KeyboardInterrupt where one was held until now. Nothing runs then."""
     child.ready()
+    if signal.SIGINT in signal.sigpending():
+        child.abandon()
+        raise KeyboardInterrupt
     noted = {"Pid": child.pid, "StartTicks": start_ticks(child.pid)}
     try:
         refusal = _until_answered(launch.socket, f"/netrt/containers/{launch.id}/started", noted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -102,6 +103,22 @@ def test_a_port_that_is_taken_is_said_at_the_start_and_nothing_is_left(netrt: Ne
     netrt("rm", "web")
     netrt("start", "late")
     assert netrt("port", "late").splitlines()[0] == "80/tcp -> 0.0.0.0:8080"
+
+
+def test_an_interrupt_while_it_is_created_leaves_nothing(netrt: Netrt) -> None:
+    netrt("network", "ls")
+    daemon = json.loads(netrt("daemon", "status", "--format", "json"))["Pid"]
+    os.kill(daemon, signal.SIGSTOP)
+    try:
+        child = netrt.host.spawn(PROGRAM, "run", "--rm", "--", "true")
+        links = Path(f"/proc/{child.pid}/fd")
+        wait_until(lambda: any("socket:" in os.readlink(link) for link in links.iterdir()), what="its request")
+        child.send_signal(signal.SIGINT)
+    finally:
+        os.kill(daemon, signal.SIGCONT)
+    _, said = child.communicate(timeout=10)
+    assert (child.returncode, said.strip()) == (130, "")
+    assert netrt("ps", "-aq") == ""
 
 
 def test_container_is_told_who_it_is(netrt: Netrt) -> None:

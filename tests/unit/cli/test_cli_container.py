@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from netrt.api.client import Client
+from netrt.launch.report import let_go
 from tests.unit.cli.conftest import Netrt
 from tests.unit.cli.standin import StandIn, filled
 
@@ -250,3 +254,46 @@ def test_dry_run_prints_the_plan_and_nothing_else(
     done = netrt(*argv.split())
     assert (done.status, done.out, done.err) == (0, "make namespace x\nadd veth y\n", "")
     assert daemon.changes[-1].query["dry-run"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("asked", "options", "kept"),
+    [
+        ("/containers/create", ("-d",), False),
+        (f"/netrt/containers/{ID}/launch", (), False),
+        (f"/containers/{ID}/start", ("-d",), True),
+    ],
+)
+def test_an_interrupt_before_the_start_takes_back_what_was_created(
+    daemon: StandIn, netrt: Netrt, monkeypatch: pytest.MonkeyPatch, asked: str, options: tuple[str, ...], kept: bool
+) -> None:
+    daemon.answer("POST", "/containers/create", {"Id": ID, "Warnings": []}, 201)
+    daemon.answer("POST", f"/containers/{ID}/start", None, 204)
+    daemon.answer("DELETE", f"/containers/{ID}", None, 204)
+    request = Client.request
+
+    def interrupted(client: Client, method: str, path: str, **more: Any) -> Any:
+        if path == asked:
+            signal.raise_signal(signal.SIGINT)
+        return request(client, method, path, **more)
+
+    monkeypatch.setattr(Client, "request", interrupted)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    done = netrt("run", *options, "--", "true")
+    assert (done.status, done.err.strip()) == (130, "")
+    assert [each.method for each in daemon.changes] == (["POST", "POST"] if kept else ["POST", "DELETE"])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_that_was_held_lets_no_process_go() -> None:
+    done: list[str] = []
+    child: Any = SimpleNamespace(ready=lambda: done.append("ready"), abandon=lambda: done.append("abandon"))
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            let_go(child, SimpleNamespace())  # type: ignore[arg-type]
+        assert signal.sigtimedwait({signal.SIGINT}, 0)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+    assert done == ["ready", "abandon"]
