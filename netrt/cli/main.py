@@ -92,6 +92,9 @@ def execute(argv: list[str]) -> int:
     gc.enable()
     try:
         done = cli.main(argv, prog_name="netrt", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:  # a group without a verb
+        error.show()
+        return error.exit_code
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "netrt"
         status = RUN_FAILED if where.endswith(" run") else error.exit_code

@@ -129,6 +129,15 @@ def every_command(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, .
             yield from every_command(command, *path, name)
 
 
+@pytest.mark.parametrize("path", [(), ("network",), ("container",), ("publish",), ("dns",), ("daemon",)])
+def test_a_group_without_a_verb_shows_its_help(capsys: pytest.CaptureFixture[str], path: tuple[str, ...]) -> None:
+    assert execute([*path, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) > 5
+    assert execute([*path]) == 2
+    assert capsys.readouterr() == ("", shown)
+
+
 def test_the_tables_say_what_each_verb_begins_with() -> None:
     for path, group, command in every_command(cli):
         if isinstance(group, LazyGroup):
