@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from netrt.compile import bridge, foreign, macvlan
-from netrt.compile.facing import publishing_attachment
+from netrt.compile.facing import port_ends, publishing_attachment
 from netrt.dataplane.facts import HostFacts
 from netrt.dataplane.hoststate import HostState
 from netrt.dataplane.objects import Key, NamePort, Object, Pin, Route
@@ -88,7 +88,9 @@ def compile_container(state: State, container: Container, facts: HostFacts) -> I
         for network in [state.networks[attachment.network_id]]
         for thing in MODES[network.mode].attachment(state, container, network, attachment, facts)
     )
-    ends = {ifname: _ends(state, container, ifname) for ifname in {mapping.ifname for mapping in container.held_ports}}
+    ends = {
+        ifname: port_ends(state, container, ifname) for ifname in {mapping.ifname for mapping in container.held_ports}
+    }
     for mapping in container.held_ports:
         yield from port_elements(mapping, *ends[mapping.ifname])
     if container.held_ports:
@@ -114,18 +116,3 @@ def _first_routes(things: Iterable[Object]) -> Iterator[Object]:
         elif thing.key not in led:
             led.add(thing.key)
             yield thing
-
-
-def _ends(state: State, container: Container, ifname: str) -> tuple[str, str, str | None]:
-    """Where published ports lead that are tied to this interface, or to none: the addresses of either family, and the host
-    address of those that name none."""
-
-    def end(version: int) -> Attachment | None:
-        if ifname:
-            tied = state.attachments.get((container.id, ifname))
-            return tied if tied and tied.address(version) else None
-        return publishing_attachment(state, container.id, version)
-
-    to4, to6 = end(4), end(6)
-    binding = state.networks[to4.network_id].bridge.host_binding_ipv4 if to4 else None
-    return host_of(to4.address4) if to4 else "", host_of(to6.address6) if to6 else "", binding

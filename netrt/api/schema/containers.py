@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from netrt.api.schema.ages import age
 from netrt.api.schema.health import SHORT, check_json
 from netrt.api.schema.networks import BANDWIDTH, IFNAME, endpoint_id
 from netrt.api.schema.query import SECOND, Filters, matches_labels, matches_text, nanoseconds
+from netrt.compile.facing import port_ends
 from netrt.compile.names import names_on
 from netrt.decide.events import rfc3339
 from netrt.errors import Invalid
-from netrt.model.address import host_of, prefix_of
+from netrt.model.address import family, host_of, prefix_of
 from netrt.model.container import Attachment, Container, ProcessSpec
 from netrt.model.lease import DhcpLease
 from netrt.model.network import has_names
@@ -28,6 +30,7 @@ from netrt.model.rate import bandwidth_text
 from netrt.model.state import State
 
 LIST_FILTERS = ("name", "id", "label", "status", "network", "health")
+ALL = {4: "0.0.0.0", 6: "::"}
 STATUSES = ("created", "running", "exited")
 NEVER = "0001-01-01T00:00:00Z"
 NO_ENDPOINT: Mapping[str, Any] = {
@@ -97,7 +100,7 @@ def _summary(state: State, container: Container, now: int) -> dict[str, Any]:
         "ImageID": "",
         "Command": " ".join(container.process.command) if container.process else "",
         "Created": nanoseconds(container.created) // SECOND,
-        "Ports": [port for mapping in container.held_ports for port in _summary_ports(mapping)],
+        "Ports": [port for mapping in container.held_ports for port in _summary_ports(state, container, mapping)],
         "Labels": container.labels,
         "State": status(container),
         "Status": _status_text(container, now),
@@ -117,14 +120,18 @@ def _status_text(container: Container, now: int) -> str:
             return f"Exited ({container.state.exit_code}) {age(container.state.finished, now)} ago"
 
 
-def host_addresses(mapping: PortMapping) -> tuple[str, ...]:
-    """The host addresses of a mapping as Docker shows them."""
-    return (mapping.host_ip,) if mapping.host_ip else ("0.0.0.0", "::")
+def host_addresses(state: State, container: Container, mapping: PortMapping) -> tuple[str, ...]:
+    """The host addresses of a mapping as Docker shows them: of the families by which it leads somewhere."""
+    to4, to6, binding = port_ends(state, container, mapping.ifname)
+    said = mapping.host_ip or binding or ALL[4]
+    asked = (ALL[4], ALL[6]) if not mapping.host_ip and said == ALL[4] else (said,)
+    return tuple(ip for ip in asked if (to6 if family(ip) == 6 else to4))
 
 
-def _summary_ports(mapping: PortMapping) -> Iterator[dict[str, Any]]:
+def _summary_ports(state: State, container: Container, mapping: PortMapping) -> Iterator[dict[str, Any]]:
+    addresses = host_addresses(state, container, mapping)
     for number in range(mapping.count):
-        for ip in host_addresses(mapping):
+        for ip in addresses:
             yield {
                 "IP": ip,
                 "PrivatePort": mapping.container_port + number,
@@ -180,7 +187,7 @@ def container_json(state: State, container: Container, health: Mapping[str, Any]
         "NetworkSettings": {
             "SandboxID": container.shares or container.id,
             "SandboxKey": container.sandbox.path,
-            "Ports": _ports(container.held_ports, host_addresses),
+            "Ports": _ports(container.held_ports, partial(host_addresses, state, container)),
             "Networks": networks_json(state, container),
         },
         **({"Netrt": {"Runtime": container.plugged}} if container.plugged else {}),
@@ -215,10 +222,11 @@ def _ports(
     """Docker's port map: `{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}, ...]}`."""
     ports: dict[str, list[dict[str, str]]] = {}
     for mapping in mappings:
+        ips = addresses(mapping)
         for number in range(mapping.count):
             bindings = ports.setdefault(f"{mapping.container_port + number}/{mapping.protocol}", [])
             host_port = str(mapping.host_port + number)
-            bindings.extend({"HostIp": ip, "HostPort": host_port} for ip in addresses(mapping))
+            bindings.extend({"HostIp": ip, "HostPort": host_port} for ip in ips)
     return ports
 
 

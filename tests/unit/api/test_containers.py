@@ -47,13 +47,8 @@ def test_inspect_has_dockers_shape(desk: Desk) -> None:
     assert (asked["CapAdd"], asked["CapDrop"]) == (["NET_ADMIN"], ["ALL"])
     settings = shown["NetworkSettings"]
     assert settings["SandboxKey"] == "/run/netns/netrt-web"
-    everywhere = ["0.0.0.0", "::"]
-    assert settings["Ports"] == {
-        "80/tcp": [{"HostIp": ip, "HostPort": "8080"} for ip in everywhere],
-        "53/udp": [{"HostIp": "127.0.0.1", "HostPort": "5353"}],
-        "90/tcp": [{"HostIp": ip, "HostPort": "9000"} for ip in everywhere],
-        "91/tcp": [{"HostIp": ip, "HostPort": "9001"} for ip in everywhere],
-    }
+    assert settings["Ports"] == {}, "it does not run"
+    assert list(asked["PortBindings"]) == ["80/tcp", "53/udp", "90/tcp", "91/tcp"]
     endpoint = settings["Networks"]["app"]
     assert re.fullmatch("[0-9a-f]{64}", endpoint.pop("EndpointID"))
     assert re.fullmatch("fd00:1::[0-9a-f:]+", endpoint.pop("GlobalIPv6Address"))
@@ -115,6 +110,34 @@ def test_list_is_filtered(client: Client, filters: dict[str, list[str]], found: 
     client.create_container("box", networks=["none"])
     client.create_container("job", ["true"])
     assert {entry["Names"][0][1:] for entry in client.containers(filters)} == found
+
+
+@pytest.mark.parametrize(
+    ("network", "everywhere"),
+    [
+        ({"subnets": ["10.1.0.0/24", "fd00:1::/64"], "ipv6": True}, ["0.0.0.0", "::"]),
+        ({"subnets": ["10.1.0.0/24"]}, ["0.0.0.0"]),
+        ({"subnets": ["fd00:1::/64"], "ipv4": False, "ipv6": True}, ["::"]),
+        ({"options": {"com.docker.network.bridge.gateway_mode_ipv6": "routed"}, "ipv6": True}, ["0.0.0.0", "::"]),
+    ],
+)
+def test_ports_are_shown_at_the_addresses_where_they_are(
+    client: Client, network: dict[str, Any], everywhere: list[str]
+) -> None:
+    client.create_network("app", **network)
+    client.create_container("web", networks=["app"], ports=["8080:80", "9000-9001:90-91"])
+    bound = {
+        inside: [(ip, host) for ip in everywhere]
+        for inside, host in (("80/tcp", "8080"), ("90/tcp", "9000"), ("91/tcp", "9001"))
+    }
+    shown = client.container("web")["NetworkSettings"]["Ports"]
+    assert {inside: [(each["HostIp"], each["HostPort"]) for each in held] for inside, held in shown.items()} == bound
+    listed = client.containers()[0]["Ports"]
+    assert sorted((each["IP"], each["PublicPort"]) for each in listed) == sorted(
+        (ip, int(host)) for held in bound.values() for ip, host in held
+    )
+    client.disconnect("app", "web")
+    assert client.containers()[0]["Ports"] == []
 
 
 def test_filter_by_an_unknown_status_is_refused(client: Client) -> None:
@@ -189,9 +212,8 @@ def test_dockers_own_body(client: Client) -> None:
     networks = shown["NetworkSettings"]["Networks"]
     assert list(networks) == ["app", "back"]
     assert networks["app"]["IPAddress"] == "10.1.0.5"
-    ports = shown["NetworkSettings"]["Ports"]
-    assert [binding["HostPort"] for binding in ports["80/tcp"]] == ["8080", "8080", "8081"]
-    assert ports["80/tcp"][2]["HostIp"] == "::1"
+    ports = shown["HostConfig"]["PortBindings"]
+    assert ports["80/tcp"] == [{"HostIp": "", "HostPort": "8080"}, {"HostIp": "::1", "HostPort": "8081"}]
     assert int(ports["53/udp"][0]["HostPort"]) > 1024
     assert "70/tcp" not in ports
 

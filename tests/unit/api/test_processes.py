@@ -169,8 +169,8 @@ def test_ports_are_held_while_it_runs(desk: Desk, sleeper: subprocess.Popen[byte
     client = desk.client
     client.create_container("job", ["sleep", "600"], ports=["8080:80"])
     report(client, "job", sleeper.pid)
-    bound = [{"HostIp": ip, "HostPort": "8080"} for ip in ("0.0.0.0", "::")]
-    assert client.container("job")["NetworkSettings"]["Ports"] == {"80/tcp": bound}
+    bound = {"HostIp": "0.0.0.0", "HostPort": "8080"}
+    assert client.container("job")["NetworkSettings"]["Ports"] == {"80/tcp": [bound]}
     sleeper.kill()
     sleeper.wait()
     client.request("POST", "/netrt/containers/job/exited", body={"ExitCode": 137})
