@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import msgspec
 
@@ -30,6 +32,12 @@ class BindingBody(Body, frozen=True, kw_only=True):
     host_port: str | None = None
 
 
+class RestartBody(Body, frozen=True, kw_only=True):
+    """HostConfig.RestartPolicy."""
+
+    name: str | None = None
+
+
 class HostBody(Body, frozen=True, kw_only=True):
     """HostConfig."""
 
@@ -43,6 +51,14 @@ class HostBody(Body, frozen=True, kw_only=True):
     dns_search: list[str] | None = None
     dns_options: list[str] | None = None
     extra_hosts: list[str] | None = None
+    publish_all_ports: bool | None = None
+    sysctls: dict[str, Any] | None = None
+    links: list[Any] | None = None
+    restart_policy: RestartBody | None = None
+    privileged: bool | None = None
+    binds: list[Any] | None = None
+    mounts: list[Any] | None = None
+    memory: int | None = None
 
 
 class HealthBody(Body, frozen=True, kw_only=True):
@@ -74,6 +90,9 @@ class ContainerBody(Body, frozen=True, kw_only=True):
     """POST /containers/create."""
 
     hostname: str | None = None
+    user: str | None = None
+    mac_address: str | None = None
+    network_disabled: bool | None = None
     entrypoint: str | list[str] | None = None
     cmd: str | list[str] | None = None
     env: list[str] | None = None
@@ -103,7 +122,12 @@ def create_container(
     """`publish_address` is the host address of ports that name none (empty: all addresses). Raises Invalid."""
     host = body.host_config or HostBody()
     networking = body.networking_config or NetworkingBody()
-    mode, endpoints = _networks(host.network_mode or "", networking.endpoints_config or {})
+    _refuse_what_is_not_done(body, host)
+    asked = networking.endpoints_config or {}
+    mode = _without_network(host.network_mode or "", asked) if body.network_disabled else host.network_mode or ""
+    mode, endpoints = _networks(mode, asked)
+    if body.mac_address:
+        endpoints = _with_mac(mode, endpoints, body.mac_address)
     lookup = _lookup(host)
     process = _process(body, host, lookup)
     ports = (*_bindings(host.port_bindings or {}), *map(parse_port, (body.netrt and body.netrt.ports) or ()))
@@ -132,6 +156,39 @@ def _networks(mode: str, asked: Mapping[str, EndpointBody | None]) -> tuple[str,
     if mode not in ("none", "host") and not mode.startswith("container:"):
         names = [mode, *(name for name in names if name != mode)]
     return mode, tuple(endpoint(name, asked.get(name)) for name in names)
+
+
+def _without_network(mode: str, asked: Iterable[str]) -> str:
+    named = [name for name in (mode, *asked) if name not in (*DEFAULT_MODES, "none")]
+    if named:
+        raise Invalid(
+            f"field NetworkDisabled: true, and network {named[0][:60]}, exclude each other", hint="leave one out"
+        )
+    return "none"
+
+
+def _with_mac(mode: str, endpoints: tuple[Endpoint, ...], mac: str) -> tuple[Endpoint, ...]:
+    """The MAC that older clients give to the container is that of its first interface."""
+    first, *others = endpoints or (Endpoint(network=mode),)
+    if mode in ("none", "host") or mode.startswith("container:"):
+        raise Invalid(f"field MacAddress: a container in mode {mode} has no interface of its own")
+    if first.mac.lower() not in ("", mac.lower()):
+        raise Invalid(f"field MacAddress: {mac[:40]} is not the {first.mac[:40]} of network {first.network}")
+    return replace(first, mac=mac), *others
+
+
+def _refuse_what_is_not_done(body: ContainerBody, host: HostBody) -> None:
+    """Raises Invalid for what must not be left undone without a word: who a process is, what it may, sees and needs, and who
+    reaches it."""
+    unsupported("User", (body.user or "").removesuffix(":0") not in ("", "0", "root"))
+    unsupported("HostConfig.RestartPolicy", host.restart_policy and host.restart_policy.name not in (None, "", "no"))
+    unsupported("HostConfig.PublishAllPorts", host.publish_all_ports)
+    unsupported("HostConfig.Sysctls", host.sysctls)
+    unsupported("HostConfig.Links", host.links)
+    unsupported("HostConfig.Privileged", host.privileged)
+    unsupported("HostConfig.Binds", host.binds)
+    unsupported("HostConfig.Mounts", host.mounts)
+    unsupported("HostConfig.Memory", host.memory)
 
 
 def _bindings(asked: Mapping[str, list[BindingBody] | None]) -> Iterator[PortMapping]:

@@ -218,6 +218,20 @@ def test_dockers_own_body(client: Client) -> None:
     assert "70/tcp" not in ports
 
 
+def test_what_dockers_command_line_says_of_nothing(client: Client) -> None:
+    """It sends every field, empty; and a MAC in the place where it was before there were several networks."""
+    empty = {
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0}, "Binds": None, "Mounts": [], "Links": None, "Memory": 0,
+        "Privileged": False, "PublishAllPorts": False, "Sysctls": {}, "MemorySwappiness": -1, "IpcMode": "",
+    }  # fmt: skip
+    plain = client.container(create(client, User="", MacAddress="", NetworkDisabled=False, HostConfig=empty))
+    assert list(plain["NetworkSettings"]["Networks"]) == ["bridge"]
+    root = client.container(create(client, User="0:0", MacAddress="02:42:00:00:00:05"))
+    assert root["NetworkSettings"]["Networks"]["bridge"]["MacAddress"] == "02:42:00:00:00:05"
+    apart = client.container(create(client, NetworkDisabled=True, HostConfig={"NetworkMode": "default"}))
+    assert apart["HostConfig"]["NetworkMode"] == "none"
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
@@ -234,6 +248,35 @@ def test_dockers_own_body(client: Client) -> None:
             "field HostConfig.PortBindings[...][0].HostPort: expected str, got int",
         ),
         ({"HostConfig": {"PortBindings": {"80/icmp": [{"HostPort": "80"}]}}}, "invalid protocol 'icmp'"),
+        ({"User": "www-data"}, "field User is not supported"),
+        *(
+            ({"HostConfig": {field: value}}, f"field HostConfig.{field} is not supported")
+            for field, value in (
+                ("PublishAllPorts", True),
+                ("Sysctls", {"net.ipv4.ip_forward": "1"}),
+                ("Links", ["db:db"]),
+                ("RestartPolicy", {"Name": "always"}),
+                ("Privileged", True),
+                ("Binds", ["/:/host"]),
+                ("Mounts", [{"Type": "bind"}]),
+                ("Memory", 1 << 20),
+            )
+        ),
+        (
+            {"NetworkDisabled": True, "HostConfig": {"NetworkMode": "app"}},
+            "field NetworkDisabled: true, and network app",
+        ),
+        (
+            {"MacAddress": "02:42:00:00:00:05", "HostConfig": {"NetworkMode": "none"}},
+            "field MacAddress: a container in mode none",
+        ),
+        (
+            {
+                "MacAddress": "02:42:00:00:00:05",
+                "NetworkingConfig": {"EndpointsConfig": {"bridge": {"MacAddress": "02:42:00:00:00:06"}}},
+            },
+            "field MacAddress: 02:42:00:00:00:05 is not the 02:42:00:00:00:06 of network bridge",
+        ),
         ({"HostConfig": {"AutoRemove": True}}, "field HostConfig.AutoRemove is not supported"),
         (
             {"NetworkingConfig": {"EndpointsConfig": {"bridge": {"GwPriority": 2**31}}}},
