@@ -127,6 +127,12 @@ def _shared(state: State, command: CreateContainer, ref: str) -> _Place:
             f"a container that shares the namespace of {owner.name} cannot be on networks of its own: {listed(others)}",
             hint=f"connect {owner.name}",
         )
+    asked = command.process or command.lookup
+    if asked.dns or asked.dns_search or asked.dns_options:
+        raise Invalid(
+            f"a container that shares the namespace of {owner.name} cannot have resolvers of its own",
+            hint=f"it has those of {owner.name}",
+        )
     return _Place(_SHARE + owner.id, owner=owner)
 
 

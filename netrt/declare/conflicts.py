@@ -23,6 +23,7 @@ def check(present: Present, wish: Wish, plan: Plan) -> None:
     _check_addresses(present, wish, plan, gone)
     _check_ports(present, wish, gone)
     _check_namespaces(present, wish, gone)
+    _check_resolvers(wish)
 
 
 def _check_subnets(present: Present, wish: Wish, plan: Plan) -> None:
@@ -127,3 +128,13 @@ def _check_namespaces(present: Present, wish: Wish, gone: set[str]) -> None:
     for container in wish.containers.values():
         if container.netns and held.setdefault(container.netns, container.name) != container.name:
             raise Invalid(f"{container.place}: namespace {container.netns} is that of {held[container.netns]}")
+
+
+def _check_resolvers(wish: Wish) -> None:
+    for container in wish.containers.values():
+        asked = container.lookup
+        if container.mode.startswith("container:") and (asked.dns or asked.dns_search or asked.dns_options):
+            owner = container.mode.removeprefix("container:")
+            raise Invalid(
+                f"{container.place}: who shares the namespace of {owner} has its resolvers, and none of its own"
+            )

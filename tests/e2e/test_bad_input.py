@@ -133,6 +133,8 @@ REFUSED: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     ((*BOX, "--network", "none", "--ip", "10.1.0.9"), ("none",)),
     ((*BOX, "--network", "container:web", "--network", "app"), ("web", "other networks")),
     ((*BOX, "--network", "container:web", "-p", "81:81"), ("web", "ports")),
+    ((*BOX, "--network", "container:web", "--dns", "1.1.1.1"), ("web", "resolvers")),
+    (("run", "--network", "container:web", "--dns-search", "zz", "--", "true"), ("web", "resolvers")),
     ((*BOX, "--network", "host", "-p", "81:81"), ("host", "ports")),
     ((*BOX, "--network", "none", "-p", "81:81"), ("none", "bridge network")),
     ((*BOX, "--label", "=value"), ("label",)),

@@ -10,7 +10,7 @@ from netrt.dataplane.facts import HostFacts, Listener
 from netrt.decide.decide import decide
 from netrt.errors import Conflict, Exhausted, Exists, InUse, Invalid, NetrtError, NotFound
 from netrt.model.command import CreateContainer, CreateNetwork, Endpoint, PruneNetworks, Rename
-from netrt.model.container import Sandbox
+from netrt.model.container import Lookup, ProcessSpec, Sandbox
 from netrt.model.network import Mode, Subnet
 from tests.strategies import NOW, identifier
 from tests.unit.decide.asking import Asked
@@ -210,6 +210,18 @@ CONTAINERS = [
         container("container:web", endpoints=(Endpoint(network="app"),)),
         Invalid,
         "a container that shares the namespace of web cannot be on networks of its own: app (connect web)",
+    ),
+    *(
+        (
+            container("container:web", **asked),
+            Invalid,
+            "a container that shares the namespace of web cannot have resolvers of its own (it has those of web)",
+        )
+        for asked in (
+            {"process": ProcessSpec(command=("true",), dns=("1.1.1.1",))},
+            {"process": ProcessSpec(command=("true",), dns_options=("ndots:2",))},
+            {"lookup": Lookup(dns_search=("zz",))},
+        )
     ),
     (
         container("none", endpoints=(Endpoint(network="app"),)),

@@ -232,6 +232,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "containers.b: ports need a network that leads outside (it is on n)",
     ),
     ({"containers": {"b": {"network_mode": "none", "ports": ["1:1"]}}}, "ports need a network that leads outside"),
+    (
+        {"containers": {"b": {"network_mode": "container:web", "dns": "1.1.1.1"}}},
+        "containers.b: who shares the namespace of web has its resolvers",
+    ),
     ({"networks": {"host": {}}}, "networks.host: network host is there, came with netrt"),
 ]
 
