@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
-from netrt.api.connection import NOTHING, Transport, segment
+from netrt.api.connection import NOTHING, Transport, list_of, segment
 
 Json = dict[str, Any]
 
@@ -92,10 +92,10 @@ class Client:
             "Internal": internal,
             "Options": dict(options),
             "Labels": dict(labels),
-            "IPAM": {"Driver": ipam_driver, "Config": [_block(subnet) for subnet in subnets]},
+            "IPAM": {"Driver": ipam_driver, "Config": [_block(subnet) for subnet in list_of("subnets", subnets)]},
         }
         if dns:
-            body["Netrt"] = {"Dns": list(dns)}
+            body["Netrt"] = {"Dns": list_of("dns", dns)}
         return self._change("POST", "/networks/create", body=body, dry_run=dry_run)
 
     def update_network(
@@ -112,9 +112,10 @@ class Client:
     ) -> str:
         """Change a network while it is used. `grow` are larger blocks (CIDR), each for the subnet that it contains; subnets of a
         family that the network has not need `ipv6`; `dns` are its resolvers from now on, none (empty): the host's."""
-        body: Json = {"Grow": list(grow), "AddSubnets": [_block(subnet) for subnet in add_subnets]}
-        body |= {"Labels": dict(labels), "RemoveLabels": list(remove_labels), "EnableIPv6": ipv6 or None}
-        body["Dns"] = None if dns is None else list(dns)
+        added = [_block(subnet) for subnet in list_of("add_subnets", add_subnets)]
+        body: Json = {"Grow": list_of("grow", grow), "AddSubnets": added, "Labels": dict(labels)}
+        body |= {"RemoveLabels": list_of("remove_labels", remove_labels), "EnableIPv6": ipv6 or None}
+        body["Dns"] = None if dns is None else list_of("dns", dns)
         return self._change("POST", _path("netrt", "networks", name, "update"), body=body, dry_run=dry_run)
 
     def networks(self, filters: Mapping[str, Sequence[str]] | None = None) -> list[Json]:
@@ -206,12 +207,12 @@ class Client:
         `ports` are as for `-p` ("127.0.0.1:8080:80/udp"). Without a `command` it is a network namespace for others to use, and
         `netns` (a path) or `pid` adopt one that is there.
         """
-        wishes: Mapping[str, Endpoint] = networks if isinstance(networks, Mapping) else {n: {} for n in networks}
+        wishes = networks if isinstance(networks, Mapping) else {n: Endpoint() for n in list_of("networks", networks)}
         first = next(iter(wishes), "default")
         alone = first in ("none", "host") or first.startswith("container:")
         body = {
             "Hostname": hostname,
-            "Cmd": list(command),
+            "Cmd": list_of("command", command),
             "Env": [f"{key}={value}" for key, value in env.items()],
             "Labels": dict(labels),
             "WorkingDir": cwd,
@@ -219,16 +220,16 @@ class Client:
             "HostConfig": {
                 "NetworkMode": first,
                 "AutoRemove": auto_remove,
-                "CapAdd": list(cap_add),
-                "CapDrop": list(cap_drop),
+                "CapAdd": list_of("cap_add", cap_add),
+                "CapDrop": list_of("cap_drop", cap_drop),
                 "ReadonlyRootfs": read_only,
-                "Dns": list(dns),
-                "DnsSearch": list(dns_search),
-                "DnsOptions": list(dns_options),
-                "ExtraHosts": list(extra_hosts),
+                "Dns": list_of("dns", dns),
+                "DnsSearch": list_of("dns_search", dns_search),
+                "DnsOptions": list_of("dns_options", dns_options),
+                "ExtraHosts": list_of("extra_hosts", extra_hosts),
             },
             "NetworkingConfig": {"EndpointsConfig": {} if alone else {n: _endpoint(w) for n, w in wishes.items()}},
-            "Netrt": {"Ports": list(ports), "NetnsPath": netns, "Pid": pid},
+            "Netrt": {"Ports": list_of("ports", ports), "NetnsPath": netns, "Pid": pid},
         }
         return self._change("POST", "/containers/create", {"name": name} if name else {}, body, dry_run=dry_run)
 
@@ -252,7 +253,7 @@ class Client:
         self, container: str, add: Sequence[str] = (), remove: Sequence[str] = (), *, dry_run: bool = False
     ) -> str:
         """Take published ports (`8080:80`) from a container and give it others, while it runs."""
-        body = {"Add": list(add), "Remove": list(remove)}
+        body = {"Add": list_of("add", add), "Remove": list_of("remove", remove)}
         return self._change("POST", _path("netrt", "containers", container, "ports"), body=body, dry_run=dry_run)
 
     def limit(self, container: str, bandwidth: str, *, network: str = "", dry_run: bool = False) -> str:
@@ -369,7 +370,7 @@ def _path(kind: str, name: str, *tail: str) -> str:
 
 
 def _filters(asked: Mapping[str, Sequence[str]] | None) -> dict[str, str]:
-    return {"filters": json.dumps({key: list(values) for key, values in asked.items()})} if asked else {}
+    return {"filters": json.dumps({key: list_of(key, values) for key, values in asked.items()})} if asked else {}
 
 
 def _flags(**flags: bool) -> dict[str, str]:
@@ -389,7 +390,7 @@ def _endpoint(wish: Endpoint) -> Json:
     return {
         "IPAMConfig": {key: value for key, value in addresses.items() if value},
         "MacAddress": wish.get("mac", ""),
-        "Aliases": list(wish.get("aliases", ())),
+        "Aliases": list_of("aliases", wish.get("aliases", ())),
         "DriverOpts": {key: value for key, value in options.items() if value},
         "GwPriority": wish.get("gw_priority", 0),
     }

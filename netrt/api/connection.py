@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import netrt.errors
@@ -132,6 +132,13 @@ def segment(text: str) -> str:
     from urllib.parse import quote
 
     return quote(text, safe="")
+
+
+def list_of(name: str, values: Sequence[Any]) -> list[Any]:
+    """What an argument holds that is to be several. Raises Invalid for a text alone, whose letters nobody means."""
+    if isinstance(values, str | bytes):
+        raise Invalid(f"{name}: {values[:40]!r} is one text, where a list of them is meant", hint=f"[{values[:40]!r}]")
+    return list(values)
 
 
 def _target(path: str, query: Mapping[str, str]) -> str:

@@ -311,3 +311,18 @@ def test_files_of_a_container_are_there_when_somebody_enters(desk: Desk) -> None
     assert not hosts.exists()
     desk.client.request("GET", "/netrt/containers/web/launch")
     assert "10.1.0.9" in hosts.read_text()
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"command": "true"}, "command: 'true' is one text, where a list of them is meant (['true'])"),
+        ({"networks": "net"}, "networks: 'net' is one text"),
+        ({"ports": "8080:80"}, "ports: '8080:80' is one text"),
+        ({"networks": {"bridge": {"aliases": "www"}}}, "aliases: 'www' is one text"),
+    ],
+)
+def test_a_text_is_no_list_of_letters(desk: Desk, asked: dict[str, Any], words: str) -> None:
+    with pytest.raises(Invalid, match=re.escape(words)):
+        desk.client.create_container("web", **asked)
+    assert desk.client.containers(every=True) == []
