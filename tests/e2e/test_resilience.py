@@ -167,7 +167,8 @@ def open_files(more: int) -> Iterator[None]:
 def test_no_more_open_files(client: Client, host: Host, netrt: Netrt, adopted: bool) -> None:
     """However far a command comes before there is no file for its next step: it is done, names and all, or nothing of it is."""
     netns = host.namespace("mine") if adopted else ""
-    clean = snapshot(host)  # by a client that is connected from now on; who is not waits until there is a file for it
+    client.containers()  # so it is connected from now on; who is not waits until there is a file for it
+    clean = snapshot(host)
 
     def create() -> None:
         client.create_container("more", networks=["lan"], ports=["9090:90"], netns=netns)
