@@ -131,6 +131,21 @@ def test_containers(netrt: Netrt, sdk: docker.DockerClient) -> None:
     assert sdk.containers.list(all=True) == []
 
 
+def test_a_port_is_taken_by_who_starts_first(netrt: Netrt, sdk: docker.DockerClient) -> None:
+    netrt("network", "create", "app")
+    first, second = (
+        sdk.containers.create("ignored", ["sleep", "600"], name=name, network="app", ports={"80/tcp": 8080})
+        for name in ("first", "second")
+    )
+    first.start()
+    with pytest.raises(APIError, match="port 8080/tcp is already allocated to first"):
+        second.start()
+    second.reload()
+    assert (second.status, second.ports) == ("created", {})
+    first.remove(force=True)
+    second.start()
+
+
 def test_made_by_the_sdk(host: Host, netrt: Netrt, sdk: docker.DockerClient) -> None:
     sdk.networks.create("app", ipam=IPAMConfig(pool_configs=[IPAMPool(subnet="10.77.0.0/24")]))
     made = sdk.containers.create("ignored", ["sleep", "600"], name="web", network="app", environment={"A": "1"},
