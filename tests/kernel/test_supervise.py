@@ -53,9 +53,9 @@ class Daemon:
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
 
-    def said(self, what: str) -> dict[str, Any]:
+    def said(self, what: str, timeout: float = 5.0) -> dict[str, Any]:
         """The body of the first report of this kind, once it is there."""
-        wait_until(lambda: any(path.endswith(what) for path, _ in self.heard), what=f"the report {what}")
+        wait_until(lambda: any(path.endswith(what) for path, _ in self.heard), timeout, f"the report {what}")
         return next(body for path, body in self.heard if path.endswith(what))
 
     def close(self) -> None:
@@ -207,7 +207,7 @@ def test_long_lines_are_kept_in_parts(box: Sandbox, daemon: Daemon) -> None:
 
 def test_much_output_is_kept_in_bounded_space(box: Sandbox, daemon: Daemon) -> None:
     supervise(box, "sh", "-c", "seq -f 'line %.0f of many, many, many, many, many' 300000")
-    assert wait_until(lambda: daemon.said("/exited"), timeout=60)["ExitCode"] == 0
+    assert daemon.said("/exited", timeout=60)["ExitCode"] == 0
     files = [Path(box.launch["Log"] + suffix) for suffix in ("", ".1")]
     assert all(file.stat().st_size <= logfile.LIMIT for file in files)
     assert [e.log for e in logged(box, tail=2)] == [
