@@ -61,8 +61,9 @@ OWN_NAMES = "nr"
 """Names that begin so are made by `link_name`; nobody else's link has one."""
 
 _NO_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
-_HIGH = b"\xfe"
-"""A bridge without a MAC of its own takes the lowest of its ports', so those of ours are high: a bridge of others keeps its."""
+_HIGH = b"\xfe\xff"
+"""A bridge without a MAC of its own takes the lowest of its ports', so those of ours are high (higher than those of libvirt's
+guests, fe:54): a bridge of others keeps its."""
 _NO_ADDRESS = 1  # IN6_ADDR_GEN_MODE_NONE
 _QUEUE, _QDISC = _LINK["IFLA_TXQLEN"], _LINK["IFLA_QDISC"]
 _PROMISC, _ALLMULTI = 0x100, 0x200  # IFF_PROMISC, IFF_ALLMULTI: as somebody asked for them (dev_get_flags)
@@ -247,7 +248,7 @@ def add_veth(op: AddVeth, netns: int | None, master: int, *, ipv6: bool) -> tupl
         NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
         text(_NAME, op.host.name),
         u32(_MTU, op.host.mtu),
-        attribute(_ADDRESS, _HIGH + os.urandom(5)),
+        attribute(_ADDRESS, _HIGH + os.urandom(4)),
         *_ONE_QUEUE,
         *([u32(_MASTER, master)] if master else []),
         nested(_LINKINFO, text(_KIND, LinkKind.VETH), nested(_DATA, peer)),

@@ -24,7 +24,7 @@ BRIDGE = """\
 link add br0 type bridge
 link set br0 up
 addr add 10.7.0.1/24 dev br0
-link add vm0 type veth peer name eth0 netns vm
+link add vm0 address fe:54:00:12:34:56 type veth peer name eth0 netns vm
 link set vm0 up master br0
 """
 GUEST = "addr add 10.7.0.9/24 dev eth0\nlink set eth0 up\nroute add default via 10.7.0.1\n"

@@ -1,7 +1,8 @@
 """Every operation of every flow refused once, and the engine killed before and after every operation, on a real kernel.
 
-After a refusal the kernel holds what it held before. After a kill a new engine on the same store brings it to the state before
-or to the state after, and both are whole."""
+After a refusal the kernel holds what it held before; but what is done after the save, because it cannot be taken back, is left
+to the next start. After a kill a new engine on the same store brings it to the state before or to the state after, and both are
+whole."""
 
 from __future__ import annotations
 
@@ -204,6 +205,14 @@ def _before(host: Host, flow: Flow, engine: Engine) -> dict[str, Any]:
     return snapshot(host)
 
 
+def pinned() -> set[str]:
+    return {str(path) for path in Path("/run/netns").glob("netrt-*")}
+
+
+def sandboxes(engine: Engine) -> set[str]:
+    return {container.sandbox.path for container in engine.state.containers.values() if container.sandbox.owned}
+
+
 @pytest.mark.parametrize("name", FLOWS)
 def test_a_refused_operation_changes_nothing(name: str, host: Host, engine_on: Callable[[MemoryStore], Engine]) -> None:
     flow, store = FLOWS[name], MemoryStore(initial_state())
@@ -220,7 +229,12 @@ def test_a_refused_operation_changes_nothing(name: str, host: Host, engine_on: C
         assert engine.state == saved
         points += 1
     assert points >= 1
-    assert Hurt.count == points, "each operation was refused once"
+    assert Hurt.count in (points, points + 1), "each operation was refused once, the last one perhaps after the save"
+    Hurt.at = -1
+    engine.close()
+    again = engine_on(store)
+    again.start()
+    assert pinned() == sandboxes(again)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -230,7 +244,7 @@ def test_a_kill_at_any_operation_leaves_before_or_after(
 ) -> None:
     flow, store = FLOWS[name], MemoryStore(initial_state())
     engine = engine_on(store)
-    before = _before(host, flow, engine)
+    before, saved = _before(host, flow, engine), store.load()
     points = 0
     while True:
         Hurt.count, Hurt.at, Hurt.kill = 0, points, True
@@ -241,6 +255,9 @@ def test_a_kill_at_any_operation_leaves_before_or_after(
         Hurt.at = -1
         engine = engine_on(store)
         engine.start()
+        assert pinned() == sandboxes(engine)
+        if store.load() != saved:
+            break
         assert not differences(before, snapshot(host)), f"killed before operation {points}"
         points += 1
     assert points >= 1

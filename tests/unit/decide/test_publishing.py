@@ -159,7 +159,7 @@ def test_10_000_ports_of_one_container(host: Asked) -> None:
 STARTING: dict[str, Any] = {"starting": True}
 SLEEP = ProcessSpec(command=("sleep", "9"))
 RUNNING: dict[str, Any] = {"pid": 7, "started": "2026-01-31T12:00:00Z"}
-ENDED: dict[str, Any] = {"exit_code": 3, "finished": "2026-01-31T12:00:01Z"}
+ENDED: dict[str, Any] = {"started": RUNNING["started"], "exit_code": 3, "finished": "2026-01-31T12:00:01Z"}
 
 
 def test_ports_of_a_process_are_taken_when_it_starts(host: Asked) -> None:
