@@ -82,16 +82,18 @@ def test_addresses_of_the_host_are_read_anew_where_a_port_is_for_one(text: str, 
     assert not needed(host.state, Publish(container="web", remove=ports)).fresh
 
 
-def test_addresses_of_the_host_are_read_anew_where_ports_come_back() -> None:
+def test_addresses_of_the_host_are_read_anew_where_ports_are_taken() -> None:
     host = Asked()
     host.network("lan", "10.1.0.0/24")
     web = host.run("web", "lan", publish=["192.0.2.1:8080:80"], process=ProcessSpec(command=("true",))).id
-    assert not needed(host.state, NoteProcess(container=web, state=ProcessState(pid=7, started="now"))).fresh
-    ended = ProcessState(started="now", finished="now")
-    assert not needed(host.state, NoteProcess(container=web, state=ended)).fresh
+    runs, ended = ProcessState(pid=7, started="now"), ProcessState(started="now", finished="now")
+    assert needed(host.state, NoteProcess(container=web, state=runs)).fresh
     host.ask(NoteProcess(container=web, state=ended))
     again = ProcessState(started="now", finished="now", starting=True)
     assert needed(host.state, NoteProcess(container=web, state=again)).fresh
+    host.ask(NoteProcess(container=web, state=again))
+    assert not needed(host.state, NoteProcess(container=web, state=runs)).fresh
+    assert not needed(host.state, NoteProcess(container=web, state=ended)).fresh
 
 
 def test_addresses_of_the_host_are_read_anew_where_a_network_binds_ports_to_one() -> None:
