@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -157,7 +157,7 @@ def _concerned(todo: tuple[Op, ...], had: HostState, wanted: HostState) -> tuple
     return tuple(op for op in todo if concerned(op))
 
 
-def converge(kernel: Kernel, change: Change) -> Sequence[Op]:
+def converge(kernel: Kernel, change: Change) -> tuple[Op, ...]:
     """Bring the kernel from one State to the other. Returns what is left to do by `finish`, once the change is saved.
 
     When the kernel refuses, or anything fails, everything is brought back to `before`. If that found something broken that was
@@ -187,17 +187,16 @@ def converge(kernel: Kernel, change: Change) -> Sequence[Op]:
         raise
 
 
-def _made(kernel: Kernel, todo: tuple[Op, ...]) -> Sequence[Op]:
+def _made(kernel: Kernel, todo: tuple[Op, ...]) -> tuple[Op, ...]:
     """Do all but what is to be done last. Returns that."""
     apply(kernel, tuple(op for op in todo if not isinstance(op, ops.UnpinNamespace)))
-    return [op for op in todo if isinstance(op, ops.UnpinNamespace)]
+    return tuple(op for op in todo if isinstance(op, ops.UnpinNamespace))
 
 
-def finish(kernel: Kernel, last: Sequence[Op]) -> None:
+def finish(kernel: Kernel, last: tuple[Op, ...]) -> None:
     """Do what was left of a change. It is saved, so what the kernel refuses is logged."""
     try:
-        if last:
-            kernel.apply(last)
+        apply(kernel, last)
     except KernelRefused as error:
         log.error("%s; `netrt gc` tells of it", error)
 

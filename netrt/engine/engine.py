@@ -338,7 +338,7 @@ class Engine:
         before, after = self._state, decision.state
         known = facts or self._kernel.facts()
         touched = decision.touched
-        last: Sequence[Op] = ()
+        last: tuple[Op, ...] = ()
         acts = bool(touched.networks or touched.containers)
         try:
             if acts:

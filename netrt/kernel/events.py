@@ -36,18 +36,14 @@ from netrt.dataplane.objects import HOST, ROUTE_PROTOCOL, Link, LinkKind
 from netrt.kernel import links, routes
 from netrt.kernel.facts import HALF
 from netrt.kernel.links import SeenLink
-from netrt.kernel.netlink import Netlink, halfword, let_through
+from netrt.kernel.netlink import HERE, Netlink, halfword, listening, origin
 from netrt.kernel.wire import Message, attributes, messages, number
 from netrt.model.address import prefix_of
 
 _GROUPS = (1, 4, 5, 7, 8, 9, 11, 19, 24, 25)
 """RTNLGRP_LINK, TC, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE, IPV6_RULE, IPV4_NETCONF, IPV6_NETCONF."""
-_SOL_NETLINK, _ADD_MEMBERSHIP, _LISTEN_ALL_NSID = 270, 1, 8
-_RCVBUFFORCE = 33
 _ROOM = 1 << 23
 """Bytes of announcements that may wait: those of some hundred attaches."""
-_HERE = -1
-"""The number of our own namespace."""
 _IFINDEX, _FORWARDING = 1, 2  # NETCONFA_IFINDEX, NETCONFA_FORWARDING
 _EVERY = -1  # NETCONFA_IFINDEX_ALL
 _AT_INDEX = struct.Struct("=i")  # behind the first four bytes of ifinfomsg, ifaddrmsg, tcmsg
@@ -81,15 +77,7 @@ class Events:
     """Hears announcements from when it is made, in the namespace of the calling thread. `netlink` is a socket there."""
 
     def __init__(self, netlink: Netlink) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-        with contextlib.suppress(PermissionError):
-            self._socket.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _ROOM)
-        self._socket.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
-        let_through(self._socket, _FILTER)
-        self._socket.bind((0, 0))
-        for group in _GROUPS:
-            self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
-        self._socket.setblocking(False)
+        self._socket = listening(socket.NETLINK_ROUTE, _GROUPS, _ROOM, _FILTER, everywhere=True)
         self._names: dict[Place, str] = {}
         """Of a link of the host its name; of a link in a sandbox the name of its other end, which is the host's."""
         self._netlink = netlink
@@ -125,16 +113,16 @@ class Events:
                         partly.discard(place)
                     else:  # about a port of a bridge as such: tells less
                         partly.add(place)
-                    if nsid == _HERE:  # each one: a link may have been made and renamed since
+                    if nsid == HERE:  # each one: a link may have been made and renamed since
                         changed.add(links.name_of(message))
                 elif message.type in _TAKEN:
                     robbed.add((nsid, _index(message)))
                 elif message.type in _RULES:
-                    way |= nsid == _HERE
+                    way |= nsid == HERE
                 elif message.type in (RTM_DELROUTE, RTM_NEWROUTE):
-                    way |= nsid == _HERE and _leads_outside(message)
+                    way |= nsid == HERE and _leads_outside(message)
                     robbed.update(_robbed_of_route(nsid, message))
-                elif nsid == _HERE and message.type == RTM_NEWNETCONF:
+                elif nsid == HERE and message.type == RTM_NEWNETCONF:
                     forwards.update(_forwarding(message))
         except OSError as error:
             if error.errno != errno.ENOBUFS:
@@ -144,7 +132,7 @@ class Events:
         here = {
             place: links.read_link(message) if message.type == RTM_NEWLINK else None
             for place, message in newest.items()
-            if place[0] == _HERE
+            if place[0] == HERE
         }
         for place, link in here.items():
             changed |= self._changed(place, link)
@@ -155,7 +143,7 @@ class Events:
             robbed=frozenset(self._names[place] for place in robbed if place in self._names),
             inner=dict(self._inner(newest)),
             closed=frozenset(
-                ALL if index == _EVERY else self._names.get((_HERE, index), "")
+                ALL if index == _EVERY else self._names.get((HERE, index), "")
                 for (_, index), on in forwards.items()
                 if not on
             ),
@@ -167,7 +155,7 @@ class Events:
         with contextlib.suppress(BlockingIOError):
             while True:
                 size, extra, _, _ = self._socket.recvmsg_into([self._buffer], 64)
-                nsid = _AT_INDEX.unpack(extra[0][2])[0] if extra else _HERE
+                nsid = origin(extra)
                 for message in messages(bytes(memoryview(self._buffer)[:size])):
                     yield nsid, message
 
@@ -177,7 +165,7 @@ class Events:
         if link:
             return had | {self._learn(link)}
         name = self._names.pop(place, "")
-        for inner in [each for each, outer in self._names.items() if outer == name and each[0] != _HERE]:
+        for inner in [each for each, outer in self._names.items() if outer == name and each[0] != HERE]:
             del self._names[inner]
         return had
 
@@ -187,7 +175,7 @@ class Events:
             self._learn(links.read_link(message))
 
     def _learn(self, link: SeenLink) -> str:
-        self._names[_HERE, link.index] = link.name
+        self._names[HERE, link.index] = link.name
         if link.kind == LinkKind.VETH and link.peer_nsid >= 0:
             self._names[link.peer_nsid, link.peer] = link.name
         return link.name
@@ -205,7 +193,7 @@ class Events:
                         mtu=link.mtu,
                         up=link.up,
                         alias=link.alias,
-                        master=self._names.get((_HERE, link.master), "") if link.master else "",
+                        master=self._names.get((HERE, link.master), "") if link.master else "",
                         isolated=link.isolated,
                         hairpin=link.hairpin,
                     ),
@@ -213,7 +201,7 @@ class Events:
 
     def _inner(self, newest: dict[Place, Message]) -> Iterator[tuple[str, Link]]:
         for place, message in newest.items():
-            if place[0] != _HERE and place in self._names and message.type == RTM_NEWLINK:
+            if place[0] != HERE and place in self._names and message.type == RTM_NEWLINK:
                 link = links.read_link(message)
                 kind = LinkKind.VETH
                 yield (

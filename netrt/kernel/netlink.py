@@ -14,6 +14,7 @@ import fcntl
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 
@@ -32,7 +33,10 @@ from netrt.kernel.wire import Answer, Message, Request, answer, messages
 
 _CAP_ACK, _EXT_ACK, _STRICT = 10, 11, 12  # NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK
 _SIOCGSKNS = 0x894C
-_ATTACH_FILTER = 26  # SO_ATTACH_FILTER
+_ADD_MEMBERSHIP, _LISTEN_ALL_NSID = 1, 8  # NETLINK_
+_ATTACH_FILTER, _RCVBUFFORCE = 26, 33  # SO_
+HERE = -1
+"""The number of a socket's own namespace."""
 SIOCGIFMTU, SIOCGIFHWADDR, SIOCGIFINDEX = 0x8921, 0x8927, 0x8933
 _IFREQ = struct.Struct("16s24s")
 _BATCH = 32
@@ -159,15 +163,40 @@ class Netlink:
         return found
 
 
-def let_through(listening: socket.socket, program: Sequence[tuple[int, int, int, int]]) -> None:
-    """Let nothing through to a socket but what a program (classic BPF, linux/filter.h) lets. Raises OSError."""
-    steps = b"".join(struct.pack("=HBBI", *step) for step in program)
-    held = ctypes.create_string_buffer(steps, len(steps))
-    listening.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HP", len(program), ctypes.addressof(held)))
+def listening(
+    protocol: int,
+    groups: Sequence[int],
+    room: int,
+    program: Sequence[tuple[int, int, int, int]] = (),
+    *,
+    everywhere: bool = False,
+) -> socket.socket:
+    """A socket that hears what is announced to these groups, and does not wait for it. `room` bytes may lie there unread;
+    `program` (classic BPF, linux/filter.h) says what is let through; `everywhere`: of each namespace that has a number in that
+    of the calling thread, too. Raises OSError."""
+    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+    with contextlib.suppress(PermissionError):
+        made.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, room)
+    if everywhere:
+        made.setsockopt(SOL_NETLINK, _LISTEN_ALL_NSID, 1)
+    if program:
+        steps = b"".join(struct.pack("=HBBI", *step) for step in program)
+        held = ctypes.create_string_buffer(steps, len(steps))
+        made.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HP", len(program), ctypes.addressof(held)))
+    made.bind((0, 0))
+    for group in groups:
+        made.setsockopt(SOL_NETLINK, _ADD_MEMBERSHIP, group)
+    made.setblocking(False)
+    return made
+
+
+def origin(extra: Sequence[tuple[int, int, bytes]]) -> int:
+    """The number of the namespace of which something was announced, by what recvmsg(2) says beside it."""
+    return int.from_bytes(extra[0][2][:4], sys.byteorder, signed=True) if extra else HERE
 
 
 def halfword(value: int) -> int:
-    """As such a program reads it."""
+    """As a program of a socket reads it."""
     return int.from_bytes(struct.pack("=H", value), "big")
 
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import select
-import socket
-import sys
 from collections.abc import Iterator
 
 from pyroute2.netlink import NETLINK_NETFILTER
@@ -31,12 +29,11 @@ from pyroute2.netlink.nfnetlink.nftsocket import (
     NFT_MSG_NEWTABLE,
 )
 
-from netrt.kernel.netlink import Netlink, halfword, let_through
+from netrt.kernel.netlink import HERE, Netlink, halfword, listening, origin
 from netrt.kernel.nfnetlink import FAMILIES, TABLE, generation, generation_of
 from netrt.kernel.wire import Message, messages
 
-_GROUP = 7  # NFNLGRP_NFTABLES
-_SOL_NETLINK, _ADD_MEMBERSHIP, _LISTEN_ALL_NSID = 270, 1, 8
+_GROUPS = (7,)  # NFNLGRP_NFTABLES
 _ROOM = 1 << 25
 """Bytes of announcements that may wait: those of a hundred thousand elements."""
 _PATIENCE = 0.2
@@ -71,7 +68,7 @@ class Journal:
     """Hears announcements from when it is made, in the namespace of the calling thread. `netlink` is a socket there."""
 
     def __init__(self, netlink: Netlink) -> None:
-        self._socket = _listening(_ROOM)
+        self._socket = listening(NETLINK_NETFILTER, _GROUPS, _ROOM)
         self._heard = generation(netlink)
         self._own: set[int] = set()
         self._touching = False
@@ -145,9 +142,7 @@ class Abroad:
     is: in all that have a number in the namespace of the calling thread."""
 
     def __init__(self) -> None:
-        self._socket = _listening(_ROOM_ABROAD)
-        self._socket.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
-        let_through(self._socket, _FILTER)
+        self._socket = listening(NETLINK_NETFILTER, _GROUPS, _ROOM_ABROAD, _FILTER, everywhere=True)
 
     def fileno(self) -> int:
         """What can be read when there is something to hear."""
@@ -170,18 +165,9 @@ class Abroad:
                     raise
                 lost = True
                 continue
-            if extra and any(_is_name_port(message) for message in messages(data)):  # without: it is of this namespace
-                found.add(int.from_bytes(extra[0][2][:4], sys.byteorder))
-
-
-def _listening(room: int) -> socket.socket:
-    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
-    with contextlib.suppress(PermissionError):
-        made.setsockopt(socket.SOL_SOCKET, 33, room)  # SO_RCVBUFFORCE
-    made.bind((0, 0))
-    made.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP)
-    made.setblocking(False)
-    return made
+            nsid = origin(extra)
+            if nsid != HERE and any(map(_is_name_port, messages(data))):
+                found.add(nsid)
 
 
 def _is_name_port(message: Message) -> bool:
